@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from pyomo.environ import Constraint, Expression, Var
+
+from gridopt.assets.base import Column, Cost, Family, Floats, Ints, Parameter, Port, Prepared, State, Values, Whole
+from gridopt.clock import Axis
+
+
+class CHP(Family):
+    """Engine or fuel cell that makes electricity and heat: part load, start cost, minimum running and resting times.
+
+    fuel[t] = fuel_fixed * on[t] + fuel_slope * power[t]                                                     (1)
+    heat[t] = heat_fixed * on[t] + heat_slope * power[t] - dumped[t]                                         (2)
+    power_min * on[t] <= power[t] <= power_max * on[t]                                                       (3)
+    start[t] >= on[t] - on[t-1]                                                                              (4)
+    sum of start over the last ``up_steps`` steps <= on[t]                                                   (5)
+    sum of start over the last ``down_steps`` steps <= 1 - on[t - down_steps]                                (6)
+    too_early[t] >= hold[t] * (on[t-1] - on[t])                                                              (7)
+    (1), (2) pass through both given points, so the efficiencies at minimum and at full load are exact. on[-1] is the
+    status carried in; hold[t] are the hours that it must still last (> 0 running, < 0 resting).
+
+    Ports        ac (electricity): - power;  heat (heat): - heat;  gas (gas or hydrogen): fuel                [kW]
+    Variables    on[T], start[T] in 0..1; power_kw[T] >= 0; heat_dumped_kw[T] only with ``dump``; too_early_h[T] only
+                 where the status carried in must still last
+    Rows         limit_chp_most[T], limit_chp_least[T], balance_chp_start[T]; limit_chp_running[T] and
+                 limit_chp_resting for times longer than a step; limit_chp_dumped[T], goal_chp_status[T] as above
+    Decisions    large: on[T]. start is whole by itself where on is: (5), (6) only cap it and its cost is not negative,
+                 so it falls to max(0, on[t] - on[t-1])
+    Short of     a minimum time carried in that an outage or a person's override cuts: ``too_early_h``, an emergency.
+                 A bound on[t] = 1 would instead force a restart after the outage, against (6)
+    Assumes      starts and stops within a step; a minimum time that outlasts the horizon is cut at its end, as usual;
+                 with power_min_kw = 0 (or = power_max_kw) the efficiencies at minimum load have no effect
+    Source       (5), (6): D. Rajan, S. Takriti, "Minimum Up/Down Polytopes of the Unit Commitment Problem with Start-Up
+                 Costs", IBM Research Report RC23628, 2005
+    Cases        tests/unit/assets/test_chp.py (by hand, and by trying every on/off pattern)
+    """
+
+    name = "chp"
+    ports = (
+        Port("ac"),
+        Port("heat", ("heat",), "heat_node"),
+        Port("gas", ("gas", "hydrogen"), "gas_node"),
+    )
+    parameters = (
+        Parameter("power_max_kw", "electric power at full load", minimum=0),
+        Parameter("power_min_kw", "electric power at minimum load", minimum=0),
+        Parameter("electric_efficiency", "electricity per fuel at full load", 0.38, minimum=0.01, maximum=1),
+        Parameter("electric_efficiency_min", "electricity per fuel at minimum load", 0.34, minimum=0.01, maximum=1),
+        Parameter("thermal_efficiency", "heat per fuel at full load", 0.48, minimum=0, maximum=1),
+        Parameter("thermal_efficiency_min", "heat per fuel at minimum load", 0.52, minimum=0, maximum=1),
+        Parameter("start_cost_eur", "share of the overhaul that one start uses up", 0.0, minimum=0),
+        Parameter("maintenance_eur_per_kwh", "share of the overhaul per kWh of electricity", 0.015, minimum=0),
+        Parameter("min_up_h", "shortest time from a start to the next stop", 0.0, minimum=0),
+        Parameter("min_down_h", "shortest time from a stop to the next start", 0.0, minimum=0),
+        Parameter("on_start", "whether it runs at the start", False, kind="flag"),
+        Parameter("hours_in_status_h", "how long it has been running, or resting, at the start", 1000.0, minimum=0),
+        Parameter("dump", "whether heat may be thrown away (an emergency cooler)", False, kind="flag"),
+    )
+    computed = (
+        Column("least_kw", "electric power at minimum load, not above full load"),
+        Column("fuel_fixed_kw", "fuel of running, apart from that in proportion to power"),
+        Column("fuel_slope", "fuel per electric power"),
+        Column("heat_fixed_kw", "heat of running, apart from that in proportion to power"),
+        Column("heat_slope", "heat per electric power"),
+        Column("dump_max_kw", "largest heat that may be thrown away"),
+        Column("was_on", "1 if it runs at the start"),
+        Column("hold_h", "hours that the status carried in must still last; negative when resting", series=True),
+    )
+    options = ("up_steps", "down_steps", "dump", "held")
+    costs = (
+        # Wear, not cash: no bill of the day shows it, the overhaul comes years later; the fuel of a start is in (1).
+        Cost("start_eur", "wear", "wear of starts"),
+        Cost("maintenance_eur", "wear", "wear of running"),
+    )
+    commands = ("on", "power_kw", "heat_dumped_kw")
+    decisions = (Whole("on", large=True),)
+    emergencies = ("too_early_h",)
+    shortfalls = {"too_early_h": "minimum running or resting time"}
+    control = "power"
+    setpoint = "power_kw"
+    order = 2
+
+    @classmethod
+    def prepare(cls, user: Mapping[str, Any], axis: Axis) -> Prepared:
+        c: dict[str, Floats] = {p.name: user[p.name] for p in cls.parameters if p.kind == "scalar"}
+        most, least = c["power_max_kw"], np.minimum(c["power_min_kw"], c["power_max_kw"])
+        fuel_most, fuel_least = most / c["electric_efficiency"], least / c["electric_efficiency_min"]
+        fuel_fixed, fuel_slope = _through(least, fuel_least, most, fuel_most, 1 / c["electric_efficiency"])
+        heat_most, heat_least = c["thermal_efficiency"] * fuel_most, c["thermal_efficiency_min"] * fuel_least
+        heat_fixed, heat_slope = _through(
+            least, heat_least, most, heat_most, c["thermal_efficiency"] / c["electric_efficiency"]
+        )
+        was_on = np.asarray(user["on_start"], bool)
+        left_h = np.where(was_on, c["min_up_h"], c["min_down_h"]) - c["hours_in_status_h"]
+        hold_h = np.maximum(left_h[:, None] - axis.step_h * np.arange(axis.steps), 0.0)
+        hold_h[hold_h < 1e-9] = 0.0
+        c |= {
+            "least_kw": least,
+            "fuel_fixed_kw": fuel_fixed,
+            "fuel_slope": fuel_slope,
+            "heat_fixed_kw": heat_fixed,
+            "heat_slope": heat_slope,
+            "dump_max_kw": np.where(user["dump"], np.maximum(heat_most, heat_least), 0.0),
+            "was_on": was_on.astype(np.float64),
+            "hold_h": np.where(was_on[:, None], hold_h, -hold_h),
+        }
+        # A longer time than the horizon binds no more than one as long: fewer structures to compile.
+        up = np.clip(_steps(c["min_up_h"], axis.step_h), 1, axis.steps)
+        down = np.clip(_steps(c["min_down_h"], axis.step_h), 1, axis.steps)
+        structure = zip(up.tolist(), down.tolist(), user["dump"], hold_h[:, 0] > 0, strict=True)
+        return Prepared(c, structure=[(u, d, bool(dump), bool(held)) for u, d, dump, held in structure])
+
+    @staticmethod
+    def block(b: Any, option: SimpleNamespace) -> None:
+        b.on = Var(b.T, bounds=(0, 1))
+        b.start = Var(b.T, bounds=(0, 1))
+        b.power_kw = Var(b.T, bounds=(0, b.power_max_kw))
+        b.limit_chp_most = Constraint(b.T, rule=lambda b, t: b.power_kw[t] <= b.power_max_kw * b.on[t])
+        b.limit_chp_least = Constraint(b.T, rule=lambda b, t: b.power_kw[t] >= b.least_kw * b.on[t])
+
+        def on(t: int) -> Any:
+            return b.on[t] if t >= 0 else b.was_on
+
+        def starts(t: int, steps: int) -> Any:
+            return sum(b.start[s] for s in range(max(t - steps + 1, 0), t + 1))
+
+        up, down = option.up_steps, option.down_steps
+        b.balance_chp_start = Constraint(b.T, rule=lambda b, t: b.start[t] >= on(t) - on(t - 1))
+        if up > 1:
+            b.limit_chp_running = Constraint(b.T, rule=lambda b, t: starts(t, up) <= on(t))
+        if down > 1:
+            # Windows that begin before the horizon are parts of the first whole one.
+            whole = range(down - 1, b.steps)
+            b.limit_chp_resting = Constraint(whole, rule=lambda b, t: starts(t, down) <= 1 - on(t - down))
+        if option.held:
+            b.too_early_h = Var(b.T, bounds=(0, None))
+            b.goal_chp_status = Constraint(b.T, rule=lambda b, t: b.too_early_h[t] >= b.hold_h[t] * (on(t - 1) - on(t)))
+
+        def heat(t: int) -> Any:
+            return b.heat_fixed_kw * b.on[t] + b.heat_slope * b.power_kw[t]
+
+        if option.dump:
+            b.heat_dumped_kw = Var(b.T, bounds=(0, b.dump_max_kw))
+            b.limit_chp_dumped = Constraint(b.T, rule=lambda b, t: b.heat_dumped_kw[t] <= heat(t))
+        b.ac_kw = Expression(b.T, rule=lambda b, t: -b.power_kw[t])
+        b.heat_kw = Expression(b.T, rule=lambda b, t: (b.heat_dumped_kw[t] if option.dump else 0) - heat(t))
+        b.gas_kw = Expression(b.T, rule=lambda b, t: b.fuel_fixed_kw * b.on[t] + b.fuel_slope * b.power_kw[t])
+        b.start_eur = Expression(expr=b.start_cost_eur * sum(b.start[t] for t in b.T))
+        b.maintenance_eur = Expression(expr=b.step_h * b.maintenance_eur_per_kwh * sum(b.power_kw[t] for t in b.T))
+
+    @classmethod
+    def start(cls, p: Any) -> State:
+        return {"on": p.was_on, "hours_h": p.hours_in_status_h, "carried": np.ones_like(p.was_on)}
+
+    @classmethod
+    def step(cls, p: Any, state: State, command: Values) -> tuple[State, Values]:
+        # The controller keeps the minimum times of what it started or stopped itself. Against the status carried in
+        # an order counts: the plan gives one only under an outage or an override, and too_early_h tells of it.
+        was = state["on"] > 0.5
+        owed = (state["hours_h"] < np.where(was, p.min_up_h, p.min_down_h) - 1e-9) & (state["carried"] < 0.5)
+        runs = np.where(owed, was, command["on"] > 0.5)
+        on = runs.astype(np.float64)
+        power = np.where(runs, np.clip(command["power_kw"], p.least_kw, p.power_max_kw), 0.0)
+        heat = p.heat_fixed_kw * on + p.heat_slope * power
+        dumped = np.clip(command.get("heat_dumped_kw", np.zeros_like(heat)), 0.0, np.minimum(p.dump_max_kw, heat))
+        start = (runs & ~was).astype(np.float64)
+        same = runs == was
+        after = {
+            "on": on,
+            "hours_h": np.where(same, state["hours_h"], 0.0) + p.step_h,
+            "carried": np.where(same, state["carried"], 0.0),
+        }
+        return after, {
+            "on": on,
+            "power_kw": power,
+            "heat_dumped_kw": dumped,
+            "start": start,
+            "ac_kw": -power,
+            "heat_kw": dumped - heat,
+            "gas_kw": p.fuel_fixed_kw * on + p.fuel_slope * power,
+            "start_eur": p.start_cost_eur * start,
+            "maintenance_eur": p.step_h * p.maintenance_eur_per_kwh * power,
+            "too_early_h": np.maximum(p.hold_h * (state["on"] - on), 0.0),
+        }
+
+    @classmethod
+    def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
+        """Led by heat: runs when its node lacks at least the heat of minimum load, and follows what lacks."""
+        lack = np.maximum(-surplus["heat"], 0.0)
+        was = state["on"] > 0.5
+        owed = state["hours_h"] < np.where(was, p.min_up_h, p.min_down_h) - 1e-9
+        wanted = (lack > 0) & (lack >= (p.heat_fixed_kw + p.heat_slope * p.least_kw) * (1 - 1e-9))
+        runs = np.where(owed, was, wanted)
+        follows = np.divide(lack - p.heat_fixed_kw, p.heat_slope, out=p.power_max_kw.copy(), where=p.heat_slope > 0)
+        power = np.where(runs, np.clip(follows, p.least_kw, p.power_max_kw), 0.0)
+        heat = p.heat_fixed_kw * runs + p.heat_slope * power
+        return {"on": runs.astype(np.float64), "power_kw": power, "heat_dumped_kw": np.maximum(heat - lack, 0.0)}
+
+    @classmethod
+    def shed(cls, p: Any, state: State, command: Values, port: str, cut_kw: Floats) -> Values:
+        # Electricity and heat are fed in (cut < 0), fuel is drawn (cut > 0): all three fall with the power.
+        cut = np.maximum(cut_kw if port == "gas" else -cut_kw, 0.0)
+        slope = {"ac": np.ones_like(cut), "heat": p.heat_slope, "gas": p.fuel_slope}[port]
+        less = np.divide(cut, slope, out=np.full_like(cut, np.inf), where=slope > 0)
+        power = command["power_kw"] - np.where(cut > 0, less, 0.0)
+        stops = (cut > 0) & (power < p.least_kw)
+        return command | {
+            "on": np.where(stops, 0.0, command["on"]),
+            "power_kw": np.where(stops, 0.0, power),
+        }
+
+    @classmethod
+    def kpis(cls, p: Any, trace: Values, step_h: float) -> Values:
+        return {
+            "electricity_kwh": -trace["ac_kw"].sum(1) * step_h,
+            "heat_kwh": -trace["heat_kw"].sum(1) * step_h,
+            "fuel_kwh": trace["gas_kw"].sum(1) * step_h,
+            "running_h": trace["on"].sum(1) * step_h,
+            "starts": trace["start"].sum(1),
+        }
+
+
+def _through(x0: Floats, y0: Floats, x1: Floats, y1: Floats, otherwise: Floats) -> tuple[Floats, Floats]:
+    """Intercept and slope of the line through (x0, y0) and (x1, y1); slope ``otherwise`` where they fall together."""
+    apart = x1 - x0 > 1e-6 * x1
+    slope = np.divide(y1 - y0, x1 - x0, out=otherwise + 0.0 * x1, where=apart)
+    fixed = y1 - slope * x1
+    # Equal efficiencies leave a rounding error that would become a coefficient of the model.
+    return np.where(np.abs(fixed) < 1e-9 * np.abs(y1), 0.0, fixed), slope
+
+
+def _steps(hours: Floats, step_h: float) -> Ints:
+    """Whole steps that cover a time."""
+    return np.ceil(hours / step_h - 1e-9).astype(np.int64)

@@ -1,0 +1,121 @@
+"""Everything that can go wrong, drawn once.
+
+GridoptError                      exit code
+├── UsageError                     2   the command line itself
+├── ScenarioError                 10   the user's files; carries every Mistake found
+├── DataError                     11   data missing or stale
+├── InfeasibleError               12   hard limits contradict each other; carries the Culprits in words
+├── NoPlanError                   13   the time limit passed without any plan
+├── VerificationError             15   a plan was refused by the independent check
+└── InternalError                  1   a bug, ours or a family author's
+    ├── FamilyError                    a device family breaks a rule of the compiler
+    └── SolverError                    HiGHS refused, or answered something it must not
+
+A message is a code, fields and a template: the template is text, the fields are data, so another language is a table
+(``TEMPLATES``), not a rewrite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+__all__ = [
+    "DataError",
+    "FamilyError",
+    "GridoptError",
+    "InfeasibleError",
+    "InternalError",
+    "Mistake",
+    "NoPlanError",
+    "ScenarioError",
+    "SolverError",
+    "UsageError",
+    "VerificationError",
+]
+
+
+class GridoptError(Exception):
+    """Root of every error that gridopt raises on purpose: a template and the fields that fill it."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, template: str, **fields: Any) -> None:
+        self.template = template
+        self.fields = fields
+        super().__init__(template.format(**fields) if fields else template)
+
+
+class UsageError(GridoptError):
+    exit_code = 2
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One mistake in a user's file: where it stands, what is wrong, how to mend it.
+
+    ``file`` is relative to where the user stands; ``line`` counts from 1 (a table file's line, header included).
+    """
+
+    file: str
+    line: int | None
+    code: str
+    message: str
+    fields: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{where}: {self.message}"
+
+
+class ScenarioError(GridoptError):
+    """Every mistake of a scenario, collected before stopping."""
+
+    exit_code = 10
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        self.mistakes = sorted(mistakes, key=lambda m: (m.file, m.line or 0, m.message))
+        super().__init__("\n".join(str(m) for m in self.mistakes))
+
+    def __str__(self) -> str:
+        return "\n".join(str(m) for m in self.mistakes)
+
+
+class DataError(GridoptError):
+    exit_code = 11
+
+
+class InfeasibleError(GridoptError):
+    """Hard limits contradict; ``explanation`` (solve.infeasible.Explanation) names the culprits and the mends."""
+
+    exit_code = 12
+
+    def __init__(self, template: str, explanation: Any = None, **fields: Any) -> None:
+        super().__init__(template, **fields)
+        self.explanation = explanation
+
+
+class NoPlanError(GridoptError):
+    exit_code = 13
+
+
+class VerificationError(GridoptError):
+    """The plan does not hold; ``findings`` (verify.Finding) say which value of which asset at which step."""
+
+    exit_code = 15
+
+    def __init__(self, template: str, findings: Any = (), **fields: Any) -> None:
+        super().__init__(template, **fields)
+        self.findings = findings
+
+
+class InternalError(GridoptError):
+    exit_code = 1
+
+
+class FamilyError(InternalError):
+    """A device family breaks a rule: the message says which family, which component, and how to write it instead."""
+
+
+class SolverError(InternalError):
+    """HiGHS refused an input or returned a status that must not be used."""

@@ -1,0 +1,240 @@
+"""What can be wrong with a scenario, in words: code → text. Fields are data, so another language is another table.
+
+``Report`` collects every mistake and every note before anything stops. Nothing here knows TOML or pydantic.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from typing import Any
+
+from gridopt.errors import Mistake, ScenarioError
+from gridopt.units import unit_of
+
+Place = tuple[str, int | None]
+"""File as the user knows it, and line."""
+
+MESSAGES: dict[str, str] = {
+    # files
+    "no-file": "no such file{hint}",
+    "no-scenario": "no scenario of this name{hint}",
+    "no-scenario-file": "this folder holds no scenario.toml{hint}",
+    "is-folder": "this is a folder; a file is needed",
+    "unreadable": "the file cannot be read: {reason}",
+    "not-utf8": "the text is not UTF-8; save the file as UTF-8",
+    "empty-file": "the file is empty{hint}",
+    "toml-syntax": "not valid TOML: {reason}{hint}",
+    "format-missing": "format is missing; write format = 1 at the top",
+    "format-unknown": "format {value} is not known; this gridopt reads format 1",
+    "set-syntax": "write --set path.to.key=value",
+    "set-path": "{path} is not a table, so {key} cannot be set in it",
+    # keys and values
+    "unknown-section": "unknown section {key}{hint}",
+    "not-table": "{where}: {key} must be a table, not {value}",
+    "not-section": "{key} must be a table, not {value}; write {example}",
+    "unknown-key": "{where}: unknown key {key}{hint}",
+    "missing-key": "{where}: {key} is missing: {doc}",
+    "missing-column": "{where}: the column {key} is missing: {doc}",
+    "not-number": "{where}: {key} {value} is not a number{hint}",
+    "not-whole": "{where}: {key} {value} is not a whole number",
+    "not-finite": "{where}: {key} {value} is not a finite number",
+    "out-of-range": "{where}: {key} {value} is not within {low}..{high}{hint}",
+    "too-small": "{where}: {key} {value} is less than {low}",
+    "too-large": "{where}: {key} {value} is more than {high}",
+    "not-series": "{where}: {key} {value} is neither a number nor the name of a series{hint}",
+    "not-text": "{where}: {key} {value} is not a text; write it in quotes",
+    "not-flag": "{where}: {key} {value} is neither true nor false",
+    "not-choice": "{where}: {key} {value} is not one of {choices}{hint}",
+    "not-list": "{where}: {key} {value} is not a list; write it in square brackets",
+    "not-numbers": '{where}: {key} {value} is not a list of numbers; write [0.5, 1.2], or "0.5;1.2" in a table file',
+    "not-moment": "{where}: {key} {value} is not a time; write 2026-01-15T07:30, 07:30 (the first day) or D+1 07:30",
+    "no-such-time": "{where}: {key} {value} does not exist in {zone}: clocks go forward over it",
+    "not-clock": "{where}: {key} {value} is not a time of day; write 07:30 (24:00 ends the day)",
+    "not-days": "{where}: {key} {value} is not a list of days; write mon-fri or sat,sun",
+    "bad-id": "{where}: the id may hold letters, digits, - and _ only; write {mend}",
+    "one-of": "{where}: give exactly one of {keys}",
+    "order": "{where}: to {to} does not lie after from {start}",
+    # horizon
+    "no-start": 'horizon: start is missing; write start = "2026-01-15", or name a day when you run it',
+    "days-or-hours": "horizon: give days or hours, not both",
+    "unknown-zone": "horizon: zone {value} is not a known time zone{hint}",
+    "start-off-step": "horizon: start {value} does not lie on a whole step of {step_min} min",
+    "hours-off-step": "horizon: hours {value} is not a whole number of steps of {step_min} min",
+    # tables
+    "table-syntax": "{reason}{hint}",
+    "row-cells": "the row has {found} cells, the header {expected}{hint}",
+    "no-rows": "the table has no rows",
+    "twice-column": "the column {key} stands twice in the header",
+    "unknown-column": "{where}: unknown column {key}{hint}",
+    "no-id": "{where}: the id is missing",
+    "twice": "{where}: the id stands already at {first}{hint}",
+    # nodes and assets
+    "no-nodes": 'the scenario has no nodes; write [node.grid] with carrier = "electricity"',
+    "unknown-node": "{where}: {key} {value} is not a node{hint}",
+    "unknown-family": "{where}: family {value} does not exist{hint}",
+    "unknown-asset": "{where}: {key} {value} is not an asset{hint}",
+    "no-family": "{where}: family is missing: {hint}",
+    "own-parent": "{where}: the node is its own parent through {chain}",
+    "parent-carrier": "{where}: carries {carrier}, but its parent {parent} carries {other}",
+    "port-carrier": "{where}: {key} {value} carries {carrier}; the port {port} needs {needed}{hint}",
+    "reserve-too-large": "{where}: reserve_kw {reserve:g} is more than {key} {limit:g} ({when})",
+    "breach-without-limit": "{where}: breach_eur_per_kwh prices a limit, but there is none; add import_max_kw",
+    # series
+    "unknown-series": "{where}: {key} {value} is not a series{hint}",
+    "series-unit": "{where}: {key} is in {wanted}, but the series {value} is in {found}{hint}",
+    "twice-series": "series {key}: the name stands already in {first}; rename one of them",
+    "no-time-column": "the column {key} with the start of each interval is missing{hint}",
+    "no-columns": "the file holds no column beside {key}",
+    "bad-time": "the time {value} cannot be read; write 2026-01-15T07:30:00Z, or local time without Z",
+    "missing-time": "the time is missing",
+    "twice-time": "the time {value} stands twice (first in line {first})",
+    "off-step-time": "the time {value} comes {found} min after the one before, while the others are {step} min apart",
+    "one-time": "the file has a single time, so the length of its intervals is unknown; add the next one",
+    "bad-cell": "column {key}: {value} is not a number{hint}",
+    "infinite-cell": "column {key}: {value} is not a finite number",
+    "series-gap": "column {key}: {lacking} of {steps} steps have no value, the first at {first}; {covers}",
+    "series-range": "{where}: {key}: the series {value} is {found:g} at {when}, {range}",
+    "generated": "{where}: {reason}",
+    "unknown-kind": "{where}: kind {value} does not exist{hint}",
+    # commitments
+    "windows-overlap": "{where}: windows {first} and {second} overlap, and a step counts once; write another commitment",
+    "no-port": "{where}: {key} {value} has no port on an electricity node",
+    "no-run": "{where}: run {value} holds no schedule.parquet; name the folder of an earlier run",
+    "bad-run": "{where}: run {value}: {reason}",
+    # pins, outages, rules
+    "unknown-quantity": "{where}: {value} is not a variable of {asset} ({family}){hint}",
+    "pins-differ": "{where}: pin {other} holds {value} of {asset} at another value over the same time",
+    "no-command": "{where}: {asset} ({family}) has nothing that could be held at zero{hint}",
+    "rule-syntax": "rule: {reason}",
+    "rule-none": "rule: the file has no function whose name starts with rule_",
+    "rule-error": "rule {rule}: {reason}",
+    "rule-nonlinear": "rule {rule}: {term} is not linear; add, subtract and scale variables only",
+    "rule-false": "rule {rule}: a constraint without variables that never holds",
+    "rule-not-constraint": "rule {rule}: {value} is not a constraint; yield an expression with <=, >= or ==",
+    # notes
+    "unpriced": "{where}: what is drawn from outside costs nothing; add [commitment.supply] with node = {value}",
+    "outside": "{where}: lies outside the horizon and is left out",
+    "window-edge": "{where}: {key} {value} lies inside a step of {step_min} min; the whole step counts",
+    "converted": "{where}: {key}: the series {value} is in {found} and was multiplied by {factor:g} to {wanted}",
+    "not-announced": "{where}: {run} says nothing of {value}",
+}
+
+
+class Report:
+    """Mistakes and notes found so far."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+        self.notes: list[str] = []
+
+    def add(self, place: Place, code: str, **fields: Any) -> None:
+        """One more mistake; the same one twice counts once."""
+        mistake = Mistake(*place, code, MESSAGES[code].format(**fields), fields)
+        if mistake not in self.mistakes:
+            self.mistakes.append(mistake)
+
+    def note(self, place: Place, code: str, **fields: Any) -> None:
+        """Something the user should know, though nothing is wrong."""
+        text = str(Mistake(*place, code, MESSAGES[code].format(**fields)))
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def stop(self) -> None:
+        """Raises ScenarioError when there is any mistake."""
+        if self.mistakes:
+            raise ScenarioError(self.mistakes)
+
+
+# --- words for hints -------------------------------------------------------------------------------------------------
+
+MANY = 12
+FOREIGN_UNITS: dict[str, str] = {
+    "_eur_per_mwh": "EUR/MWh",
+    "_kwh_per_h": "kWh/h",
+    "_mwh": "MWh",
+    "_kva": "kVA",
+    "_mw": "MW",
+    "_wh": "Wh",
+    "_va": "VA",
+    "_w": "W",
+    "_kwp": "kWp",
+    "_percent": "%",
+    "_pct": "%",
+}
+"""Units of the trade that gridopt does not take as they are. Longest first: ``_eur_per_mwh`` is not ``_mwh``."""
+
+
+def foreign_unit(name: str) -> str:
+    """Unit of a name that ends with a unit gridopt does not take; '' for any other."""
+    return next((unit for suffix, unit in FOREIGN_UNITS.items() if name.endswith(suffix)), "")
+
+
+def quoted(value: Any) -> str:
+    """A value as it would stand in TOML, cut when long."""
+    match value:
+        case bool():
+            text = "true" if value else "false"
+        case str():
+            text = '"' + value + '"'
+        case datetime() | date() | time():
+            text = value.isoformat()
+        case dict():
+            text = "{…}"
+        case _:
+            text = str(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like the one written, or None when nothing comes close."""
+    names = sorted(known)
+    lower = {n.lower(): n for n in reversed(names)}
+    found = difflib.get_close_matches(name.lower(), sorted(lower), n=1, cutoff=0.6)
+    return lower[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str], what: str = "it takes") -> str:
+    """``; did you mean bat-a?``, else the short list of what there is, else nothing."""
+    names = sorted(known)
+    close = nearest(name, names)
+    if close:
+        return f"; did you mean {close}?"
+    if not names:
+        return "; there is none"
+    return f"; {what} {listed(names)}" if len(names) <= MANY else ""
+
+
+def key_hint(key: str, known: Iterable[str]) -> str:
+    """As ``did_you_mean``, and first of all the same quantity in another unit: power_w → power_kw, in kW."""
+    names = sorted(known)
+    stem = _stem(key)
+    for name in names:
+        if stem and name != key and _stem(name) == stem and unit_of(name) and name != stem:
+            return f"; did you mean {name}? Write the value in {unit_of(name)}"
+    return did_you_mean(key, names)
+
+
+def _stem(name: str) -> str:
+    """A name without the unit at its end."""
+    for suffix in FOREIGN_UNITS:
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    unit = unit_of(name)
+    if not unit or unit == "min":  # soc_min is an edge, not minutes
+        return name
+    parts = name.split("_")
+    return next(
+        ("_".join(parts[:k]) for k in range(1, len(parts)) if unit_of("_" + "_".join(parts[k:])) == unit), name
+    )
+
+
+def doc_with_unit(name: str, doc: str) -> str:
+    """``largest power [kW]``; an edge such as soc_min is not minutes."""
+    unit = unit_of(name)
+    return f"{doc} [{unit}]" if unit and unit != "min" else doc

@@ -1,0 +1,169 @@
+"""One HiGHS model, kept alive: arrays in, arrays out, every status checked.
+
+HiGHS says Optimal with a NaN coefficient, and ``run()`` says Optimal after a ``passModel`` that failed: nothing is
+believed here that was not checked (SOLVER.md §10). Its thread pool is global to the process (§7.4): one thread.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import highspy
+import numpy as np
+import numpy.typing as npt
+
+from gridopt.assets.base import Floats, Ints
+from gridopt.errors import SolverError
+from gridopt.model.assemble import LinearProgram
+
+Status = Literal["optimal", "infeasible", "unbounded", "limit"]
+
+_STATUS: dict[Any, Status] = {
+    highspy.HighsModelStatus.kOptimal: "optimal",
+    highspy.HighsModelStatus.kInfeasible: "infeasible",
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: "infeasible",
+    highspy.HighsModelStatus.kUnbounded: "unbounded",
+    highspy.HighsModelStatus.kTimeLimit: "limit",
+    highspy.HighsModelStatus.kIterationLimit: "limit",
+    highspy.HighsModelStatus.kSolutionLimit: "limit",
+    highspy.HighsModelStatus.kInterrupt: "limit",
+}
+CONTINUOUS, INTEGER, SEMI = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run left. ``bound`` is the proven lower bound (the objective itself for a solved LP).
+
+    ``x`` is empty when there is no feasible point; ``price`` (row duals) and ``reduced`` (column duals) only for LPs.
+    """
+
+    status: Status
+    objective: float
+    bound: float
+    x: Floats
+    price: Floats
+    reduced: Floats
+    pivots: int
+    nodes: int
+
+    @property
+    def has_point(self) -> bool:
+        return len(self.x) > 0
+
+
+class Session:
+    """A HiGHS object holding one programme; bounds, costs and wholeness change in place and runs start warm."""
+
+    def __init__(self, lp: LinearProgram) -> None:
+        self._h: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self.option("output_flag", False)
+        self.option("threads", 1)
+        self.option("random_seed", 7)
+        rows, columns, nonzeros = lp.shape
+        self.columns, self.rows = columns, rows
+        self._whole = False
+        status = self._h.passModel(
+            columns, rows, nonzeros, int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize), lp.offset,
+            lp.cost, lp.lower, lp.upper, lp.row_lower, lp.row_upper, lp.start, lp.index, lp.value,
+            np.zeros(columns, np.int32),
+        )  # fmt: skip
+        self._do(status, "the model")
+
+    @staticmethod
+    def _do(status: Any, what: str) -> None:
+        if status == highspy.HighsStatus.kError:
+            raise SolverError("HiGHS refused {what}", what=what)
+
+    def bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
+        """Change columns' bounds."""
+        k = np.ascontiguousarray(columns, np.int32)
+        if len(k):
+            lower = np.ascontiguousarray(lower, np.float64)
+            upper = np.ascontiguousarray(upper, np.float64)
+            if np.isnan(lower).any() or np.isnan(upper).any():
+                raise SolverError("a limit is not a number")
+            self._do(self._h.changeColsBounds(len(k), k, lower, upper), "bounds")
+
+    def costs(self, columns: Ints, cost: Floats) -> None:
+        k = np.ascontiguousarray(columns, np.int32)
+        if not np.isfinite(cost).all():
+            raise SolverError("a price is not finite")
+        self._do(self._h.changeColsCost(len(k), k, np.ascontiguousarray(cost, np.float64)), "costs")
+
+    def offset(self, value: float) -> None:
+        self._do(self._h.changeObjectiveOffset(value), "offset")
+
+    def add_columns(self, lower: Floats, upper: Floats, cost: Floats) -> Ints:
+        """Append columns without entries; returns their numbers."""
+        n = len(lower)
+        empty_i, empty_f = np.zeros(0, np.int32), np.zeros(0)
+        self._do(self._h.addCols(n, cost, lower, upper, 0, np.zeros(n, np.int32), empty_i, empty_f), "new columns")
+        self.columns += n
+        return np.arange(self.columns - n, self.columns)
+
+    def add_rows(self, lower: Floats, upper: Floats, start: Ints, index: Ints, value: Floats) -> Ints:
+        """Append rows given by rows (CSR without the last pointer); returns their numbers."""
+        n = len(lower)
+        self._do(
+            self._h.addRows(
+                n, lower, upper, len(index), start.astype(np.int32), index.astype(np.int32), value.astype(np.float64)
+            ),
+            "new rows",
+        )
+        self.rows += n
+        return np.arange(self.rows - n, self.rows)
+
+    def wholeness(self, columns: Ints, kind: npt.NDArray[np.int_]) -> None:
+        """Declare columns continuous (0), integer (1) or semi-continuous (2)."""
+        k = np.ascontiguousarray(columns, np.int32)
+        if len(k):
+            kinds = np.array([highspy.HighsVarType(int(v)) for v in (0, 1, 2)])
+            self._do(self._h.changeColsIntegrality(len(k), k, kinds[np.asarray(kind)]), "wholeness")
+            self._whole = True
+
+    def start_from(self, x: Floats) -> None:
+        """Hand a first incumbent to the next MILP run."""
+        s = highspy.HighsSolution()
+        s.col_value = x.tolist()
+        s.value_valid = True
+        self._do(self._h.setSolution(s), "a starting point")
+
+    def option(self, name: str, value: Any) -> None:
+        self._do(self._h.setOptionValue(name, value), f"{name} = {value}")
+
+    def run(self, time_limit_s: float | None = None, gap: float | None = None) -> Answer:
+        """Solve; LP by the dual simplex, MILP by branch and bound. Raises SolverError on any status but a clean one."""
+        # HiGHS counts its time limit over the object's whole life.
+        until = math.inf if time_limit_s is None else self._h.getRunTime() + max(time_limit_s, 0.01)
+        self.option("time_limit", until)
+        if gap is not None:
+            self.option("mip_rel_gap", gap)
+            self.option("mip_abs_gap", 1e-9)
+        self.option("solver", "choose" if self._whole else "simplex")
+        self._do(self._h.run(), "to run")
+        status = self._h.getModelStatus()
+        if status not in _STATUS:
+            raise SolverError("HiGHS ended with the status {status}", status=self._h.modelStatusToString(status))
+        info = self._h.getInfo()
+        answer = _STATUS[status]
+        none = np.zeros(0)
+        x = price = reduced = none
+        feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        if feasible and answer in ("optimal", "limit"):
+            s = self._h.getSolution()
+            x = np.array(s.col_value)
+            if not self._whole:
+                price, reduced = np.array(s.row_dual), np.array(s.col_dual)
+            if not np.isfinite(x).all():
+                raise SolverError("HiGHS returned a value that is not finite")
+        if answer == "optimal" and not len(x) and self.columns:
+            raise SolverError("HiGHS said Optimal without a feasible point")
+        objective = info.objective_function_value if len(x) else math.inf
+        bound = info.mip_dual_bound if self._whole else (objective if answer == "optimal" else -math.inf)
+        return Answer(
+            answer, objective, bound, x, price, reduced,
+            int(info.simplex_iteration_count), int(max(info.mip_node_count, 0)) if self._whole else 0,
+        )  # fmt: skip

@@ -1,0 +1,43 @@
+"""The one unit rule: kW, kWh, h, EUR, °C, fractions; a name ends with its unit.
+
+Positive power draws from the node (load convention). Conversion happens at the edge only: in the codec for wires, in
+the report for eyes.
+"""
+
+from __future__ import annotations
+
+# Longest suffix first: `_eur_per_kwh` must not be read as `_kwh`.
+SUFFIXES: dict[str, str] = {
+    "_eur_per_kwh_per_h": "EUR/(kWh·h)",
+    "_eur_per_kwh": "EUR/kWh",
+    "_eur_per_kw": "EUR/kW",
+    "_eur_per_kh": "EUR/(K·h)",
+    "_eur_per_h": "EUR/h",
+    "_eur_per_t": "EUR/t",
+    "_kw_per_kw": "kW/kW",
+    "_kwh_per_kwh": "kWh/kWh",
+    "_kwh_per_k": "kWh/K",
+    "_k_per_kw": "K/kW",
+    "_kg_per_kwh": "kg/kWh",
+    "_g_per_kwh": "g/kWh",
+    "_per_h": "1/h",
+    "_kwh": "kWh",
+    "_kw": "kW",
+    "_kh": "K·h",
+    "_eur": "EUR",
+    "_kg": "kg",
+    "_min": "min",
+    "_h": "h",
+    "_c": "°C",
+    "_k": "K",
+    "_a": "A",
+    "_v": "V",
+}
+
+
+def unit_of(name: str) -> str:
+    """Unit of a quantity, read from the end of its name; '' for a fraction, a flag or a count."""
+    for suffix, unit in SUFFIXES.items():
+        if name.endswith(suffix):
+            return unit
+    return ""
