@@ -106,11 +106,16 @@ class SemiContinuous:
 
 @dataclass(frozen=True)
 class Whole:
-    """``variable`` (0..1 in the block) is 0 or 1. ``one_of``: exactly one step of the device is 1 (argmax rounds)."""
+    """``variable`` (0..1 in the block) is 0 or 1. ``one_of``: at most one step of the device is 1 (argmax rounds).
+
+    ``guides``: variables that count (starts so far) and may be taken whole with it; the search branches on them too,
+    because a count decides half a day at once.
+    """
 
     variable: str
     one_of: bool = False
     large: bool = False
+    guides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

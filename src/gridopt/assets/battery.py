@@ -29,14 +29,16 @@ class Battery(Family):
     soc[t] = keep * soc[t-1] + step_h * (efficiency_in * charge[t] - discharge[t] / efficiency_out)          (1)
     keep   = (1 - loss_per_h) ** step_h                                                                      (2)
     soc[last] + end_short >= soc_end                                                                         (3)
+    alone[t] = keep ** (t+1) * soc_start                                                                     (4)
+    min(soc_low, alone[t]) <= soc[t] <= max(soc_high, alone[t])                                              (5)
 
     Ports        ac (electricity): charge - discharge                                                         [kW]
     Variables    charge_kw[T], discharge_kw[T] >= 0; soc_kwh[T] at the end of the step; end_short_kwh;
-                 outside_kwh[T] only when the start lies outside the band
+                 outside_kwh[T] only when the battery, left alone, lies outside its band at some step
     Rows         balance_battery_soc[T], goal_battery_end, band_battery_soc[T] (recovery only)
     Decisions    small: direction per step, only where the relaxation uses both
-    Short of     soc_end unreachable from the start: ``end_short_kwh``, a named shortfall; a start outside the band
-                 is accepted and its recovery priced
+    Short of     soc_end unreachable from the start: ``end_short_kwh``, a named shortfall. A start outside the band,
+                 and a battery that standing loss alone carries below it, are accepted (5) and priced
     Assumes      efficiencies constant over power; no temperature effect
     Source       recursive storage as in oemof.solph GenericStorage; wear per kWh discharged, CONTEXT.md §5.1
     Cases        tests/cases/battery-two-prices (by hand), tests/cases/battery-negative (another tool)
@@ -64,6 +66,8 @@ class Battery(Family):
         Column("soc_high_kwh", "upper edge of the band"),
         Column("soc_start_kwh", "content at the start"),
         Column("soc_goal_kwh", "content wanted at the end"),
+        Column("soc_least_kwh", "smallest content allowed, (5)", series=True),
+        Column("soc_most_kwh", "largest content allowed, (5)", series=True),
     )
     options = ("recover",)
     costs = (
@@ -86,9 +90,14 @@ class Battery(Family):
         capacity, end = c["capacity_kwh"], user["end"]
         low, high, start = c["soc_min"] * capacity, c["soc_max"] * capacity, c["soc_start"] * capacity
         goal = np.select([end == "start", end == "target"], [np.clip(start, low, high), c["soc_end"] * capacity], low)
+        keep = (1.0 - c["loss_per_h"]) ** axis.step_h
+        alone = start[:, None] * keep[:, None] ** np.arange(1, axis.steps + 1)
         outside = (start < low - 1e-9) | (start > high + 1e-9)
+        outside |= ((alone < low[:, None] - 1e-9) | (alone > high[:, None] + 1e-9)).any(axis=1)
         c |= {
-            "keep": (1.0 - c["loss_per_h"]) ** axis.step_h,
+            "keep": keep,
+            "soc_least_kwh": np.minimum(low[:, None], alone),
+            "soc_most_kwh": np.maximum(high[:, None], alone),
             "soc_low_kwh": low,
             "soc_high_kwh": high,
             "soc_start_kwh": start,
@@ -103,7 +112,7 @@ class Battery(Family):
         b.discharge_kw = Var(b.T, bounds=(0, b.power_kw))
         b.end_short_kwh = Var(bounds=(0, None))
         recover = option.recover
-        b.soc_kwh = Var(b.T, bounds=(0, None) if recover else (b.soc_low_kwh, b.soc_high_kwh))
+        b.soc_kwh = Var(b.T, bounds=lambda b, t: (b.soc_least_kwh[t], b.soc_most_kwh[t]))
         b.balance_battery_soc = Constraint(
             b.T,
             rule=lambda b, t: (
@@ -130,11 +139,11 @@ class Battery(Family):
 
     @classmethod
     def step(cls, p: Any, state: State, command: Values) -> tuple[State, Values]:
-        # A battery stops by itself at the edges of its band; from outside it may only move back towards it.
+        # A battery stops by itself at the edges of (5); outside its band it goes no further than standing loss does.
         kept = p.keep * state["soc_kwh"]
-        room = np.maximum(np.maximum(p.soc_high_kwh, kept) - kept, 0.0) / (p.step_h * p.efficiency_in)
+        room = np.maximum(p.soc_most_kwh - kept, 0.0) / (p.step_h * p.efficiency_in)
         charge = np.clip(command["charge_kw"], 0.0, np.minimum(p.power_kw, room))
-        content = np.maximum(kept - np.minimum(p.soc_low_kwh, kept), 0.0)
+        content = np.maximum(kept - p.soc_least_kwh, 0.0)
         left = (content + p.step_h * p.efficiency_in * charge) * p.efficiency_out / p.step_h
         discharge = np.clip(command["discharge_kw"], 0.0, np.minimum(p.power_kw, left))
         soc = kept + p.step_h * (p.efficiency_in * charge - discharge / p.efficiency_out)

@@ -17,26 +17,26 @@ class CHP(Family):
     fuel[t] = fuel_fixed * on[t] + fuel_slope * power[t]                                                     (1)
     heat[t] = heat_fixed * on[t] + heat_slope * power[t] - dumped[t]                                         (2)
     power_min * on[t] <= power[t] <= power_max * on[t]                                                       (3)
-    start[t] >= on[t] - on[t-1]                                                                              (4)
-    sum of start over the last ``up_steps`` steps <= on[t]                                                   (5)
-    sum of start over the last ``down_steps`` steps <= 1 - on[t - down_steps]                                (6)
+    on[t] = on[-1] + starts[t] - stops[t], both counted from the horizon's start and never falling           (4)
+    starts[t] - starts[t - up_steps] <= on[t]                                                                (5)
+    starts[t] - starts[t - down_steps] <= 1 - on[t - down_steps]                                             (6)
     too_early[t] >= hold[t] * (on[t-1] - on[t])                                                              (7)
     (1), (2) pass through both given points, so the efficiencies at minimum and at full load are exact. on[-1] is the
     status carried in; hold[t] are the hours that it must still last (> 0 running, < 0 resting).
 
     Ports        ac (electricity): - power;  heat (heat): - heat;  gas (gas or hydrogen): fuel                [kW]
-    Variables    on[T], start[T] in 0..1; power_kw[T] >= 0; heat_dumped_kw[T] only with ``dump``; too_early_h[T] only
-                 where the status carried in must still last
-    Rows         limit_chp_most[T], limit_chp_least[T], balance_chp_start[T]; limit_chp_running[T] and
-                 limit_chp_resting for times longer than a step; limit_chp_dumped[T], goal_chp_status[T] as above
-    Decisions    large: on[T]. start is whole by itself where on is: (5), (6) only cap it and its cost is not negative,
-                 so it falls to max(0, on[t] - on[t-1])
+    Variables    on[T] in 0..1; starts_so_far[T], stops_so_far[T], power_kw[T] >= 0; heat_dumped_kw[T] only with
+                 ``dump``; too_early_h[T] only where the status carried in must still last
+    Rows         limit_chp_most[T], limit_chp_least[T], balance_chp_status[T], order_chp_starts, order_chp_stops,
+                 limit_chp_running[T], limit_chp_resting; limit_chp_dumped[T], goal_chp_status[T] as above
+    Decisions    large: on[T], guided by the two counts. Where on is whole a start costs once: (5), (6) only cap the
+                 starts and their cost is not negative
     Short of     a minimum time carried in that an outage or a person's override cuts: ``too_early_h``, an emergency.
                  A bound on[t] = 1 would instead force a restart after the outage, against (6)
     Assumes      starts and stops within a step; a minimum time that outlasts the horizon is cut at its end, as usual;
                  with power_min_kw = 0 (or = power_max_kw) the efficiencies at minimum load have no effect
     Source       (5), (6): D. Rajan, S. Takriti, "Minimum Up/Down Polytopes of the Unit Commitment Problem with Start-Up
-                 Costs", IBM Research Report RC23628, 2005
+                 Costs", IBM Research Report RC23628, 2005, with the sums of starts written as differences of counts
     Cases        tests/unit/assets/test_chp.py (by hand, and by trying every on/off pattern)
     """
 
@@ -78,7 +78,7 @@ class CHP(Family):
         Cost("maintenance_eur", "wear", "wear of running"),
     )
     commands = ("on", "power_kw", "heat_dumped_kw")
-    decisions = (Whole("on", large=True),)
+    decisions = (Whole("on", large=True, guides=("starts_so_far", "stops_so_far")),)
     emergencies = ("too_early_h",)
     shortfalls = {"too_early_h": "minimum running or resting time"}
     control = "power"
@@ -118,7 +118,8 @@ class CHP(Family):
     @staticmethod
     def block(b: Any, option: SimpleNamespace) -> None:
         b.on = Var(b.T, bounds=(0, 1))
-        b.start = Var(b.T, bounds=(0, 1))
+        b.starts_so_far = Var(b.T, bounds=(0, None))
+        b.stops_so_far = Var(b.T, bounds=(0, None))
         b.power_kw = Var(b.T, bounds=(0, b.power_max_kw))
         b.limit_chp_most = Constraint(b.T, rule=lambda b, t: b.power_kw[t] <= b.power_max_kw * b.on[t])
         b.limit_chp_least = Constraint(b.T, rule=lambda b, t: b.power_kw[t] >= b.least_kw * b.on[t])
@@ -127,16 +128,19 @@ class CHP(Family):
             return b.on[t] if t >= 0 else b.was_on
 
         def starts(t: int, steps: int) -> Any:
-            return sum(b.start[s] for s in range(max(t - steps + 1, 0), t + 1))
+            return b.starts_so_far[t] - (b.starts_so_far[t - steps] if t >= steps else 0)
 
         up, down = option.up_steps, option.down_steps
-        b.balance_chp_start = Constraint(b.T, rule=lambda b, t: b.start[t] >= on(t) - on(t - 1))
-        if up > 1:
-            b.limit_chp_running = Constraint(b.T, rule=lambda b, t: starts(t, up) <= on(t))
-        if down > 1:
-            # Windows that begin before the horizon are parts of the first whole one.
-            whole = range(down - 1, b.steps)
-            b.limit_chp_resting = Constraint(whole, rule=lambda b, t: starts(t, down) <= 1 - on(t - down))
+        b.balance_chp_status = Constraint(
+            b.T, rule=lambda b, t: b.on[t] == b.was_on + b.starts_so_far[t] - b.stops_so_far[t]
+        )
+        later = range(1, b.steps)
+        b.order_chp_starts = Constraint(later, rule=lambda b, t: b.starts_so_far[t] >= b.starts_so_far[t - 1])
+        b.order_chp_stops = Constraint(later, rule=lambda b, t: b.stops_so_far[t] >= b.stops_so_far[t - 1])
+        b.limit_chp_running = Constraint(b.T, rule=lambda b, t: starts(t, up) <= on(t))
+        # Windows that begin before the horizon are parts of the first whole one.
+        whole = range(down - 1, b.steps)
+        b.limit_chp_resting = Constraint(whole, rule=lambda b, t: starts(t, down) <= 1 - on(t - down))
         if option.held:
             b.too_early_h = Var(b.T, bounds=(0, None))
             b.goal_chp_status = Constraint(b.T, rule=lambda b, t: b.too_early_h[t] >= b.hold_h[t] * (on(t - 1) - on(t)))
@@ -150,7 +154,7 @@ class CHP(Family):
         b.ac_kw = Expression(b.T, rule=lambda b, t: -b.power_kw[t])
         b.heat_kw = Expression(b.T, rule=lambda b, t: (b.heat_dumped_kw[t] if option.dump else 0) - heat(t))
         b.gas_kw = Expression(b.T, rule=lambda b, t: b.fuel_fixed_kw * b.on[t] + b.fuel_slope * b.power_kw[t])
-        b.start_eur = Expression(expr=b.start_cost_eur * sum(b.start[t] for t in b.T))
+        b.start_eur = Expression(expr=b.start_cost_eur * b.starts_so_far[b.last])
         b.maintenance_eur = Expression(expr=b.step_h * b.maintenance_eur_per_kwh * sum(b.power_kw[t] for t in b.T))
 
     @classmethod

@@ -25,6 +25,7 @@ class HeatDemand(Family):
     name = "heat-demand"
     ports = (Port("heat", ("heat",)),)
     parameters = (Parameter("power_kw", "mean heat power wanted", kind="series", minimum=0),)
+    forecasts = {"power_kw": "heat demand"}
     commands = ("unmet_kw",)
     emergencies = ("unmet_kw",)
     shortfalls = {"unmet_kw": "heat delivered"}

@@ -23,6 +23,7 @@ class HeatPumpBuilding(Family):
     comfort_min[t] <= T[t] + under[t] - over[t] <= comfort_max[t]                                            (3)
     heat_pump[t] = 0 or power_min <= heat_pump[t] <= power                                                   (4)
     cop[t] = clip(cop_nominal + cop_slope * (outdoor[t] - 7), 1.5, 6) where none is given                    (5)
+    discomfort = price * (step_h * sum_t (under[t] + over[t]) + R * C * under[last])                         (6)
 
     Ports        ac (electricity): heat_pump                                                                  [kW]
     Variables    heat_pump_kw[T] >= 0; temperature_c[T] at the end of the step; under_k[T], over_k[T] >= 0
@@ -31,7 +32,8 @@ class HeatPumpBuilding(Family):
     Short of     comfort, below and above the band: ``under_k``, ``over_k``, priced per kelvin and hour
     Assumes      weather, gains and power constant over a step: (1) is then exact for any step length, not an
                  approximation; no cooling; comfort is judged at the end of each step; the temperature at the end of
-                 the horizon is free: comfort alone prices it
+                 the horizon is free inside the band. What is missing below it then would wear off over R * C hours
+                 and is priced so (6): else heating never pays in the last hours
     Source       zero-order hold of C dT/dt = (outdoor - T) / R + heat; time constants R * C of 12-60 h and COP
                  CONTEXT.md §5.1
     Cases        tests/unit/assets/test_heat_pump_building.py (by hand)
@@ -51,10 +53,11 @@ class HeatPumpBuilding(Family):
         Parameter("comfort_min_c", "lower edge of the comfort band", 19.0, kind="series"),
         Parameter("comfort_max_c", "upper edge of the comfort band", 24.0, kind="series"),
         Parameter("temperature_start_c", "temperature at the start", 20.0),
-        Parameter("discomfort_eur_per_kh", "price of a kelvin outside the band for an hour", 0.5, minimum=0),
+        Parameter("discomfort_eur_per_kh", "price of a kelvin outside the band for an hour", 5.0, minimum=0),
     )
     computed = (Column("keep", "share of the distance to the steady temperature that is left after a step"),)
     costs = (Cost("discomfort_eur", "penalty", "kelvin-hours outside the comfort band"),)
+    forecasts = {"outdoor_c": "outdoor temperature", "gain_kw": "solar and internal gains"}
     commands = ("heat_pump_kw",)
     states = ("temperature_c",)
     decisions = (SemiContinuous("heat_pump_kw", "power_min_kw", rounding="diffusion"),)
@@ -94,7 +97,11 @@ class HeatPumpBuilding(Family):
         )
         b.ac_kw = Expression(b.T, rule=lambda b, t: b.heat_pump_kw[t])
         b.discomfort_eur = Expression(
-            expr=b.step_h * b.discomfort_eur_per_kh * sum(b.under_k[t] + b.over_k[t] for t in b.T)
+            expr=b.discomfort_eur_per_kh
+            * (
+                b.step_h * sum(b.under_k[t] + b.over_k[t] for t in b.T)
+                + b.resistance_k_per_kw * b.capacity_kwh_per_k * b.under_k[b.last]
+            )
         )
 
     @classmethod
@@ -116,6 +123,12 @@ class HeatPumpBuilding(Family):
             "over_k": over,
             "discomfort_eur": p.step_h * p.discomfort_eur_per_kh * (under + over),
         }
+
+    @classmethod
+    def close(cls, p: Any, state: State) -> Values:
+        under = np.maximum(p.comfort_min_c - state["temperature_c"], 0.0)
+        lasting = p.resistance_k_per_kw * p.capacity_kwh_per_k
+        return {"discomfort_eur": p.discomfort_eur_per_kh * lasting * under}
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:

@@ -65,6 +65,7 @@ class HeatPumpTank(Family):
         Cost("backup_eur", "penalty", "draw-off served by the backup"),
         Cost("end_value_eur", "value", "change of the content at its end value"),
     )
+    forecasts = {"demand_kw": "hot-water demand"}
     commands = ("heat_pump_kw", "backup_kw")
     states = ("level_kwh",)
     decisions = (SemiContinuous("heat_pump_kw", "power_min_kw", rounding="diffusion"),)

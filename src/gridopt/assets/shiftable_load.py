@@ -65,7 +65,7 @@ class ShiftableLoad(Family):
     decisions = (Whole("start", one_of=True),)
     shortfalls = {"undone": "the run"}
     control = "on_off"
-    setpoint = "start"
+    setpoint = "on"
     order = 1
 
     @classmethod
@@ -116,22 +116,25 @@ class ShiftableLoad(Family):
 
     @classmethod
     def start(cls, p: Any) -> State:
-        nothing = np.zeros((len(p.due), 0))
-        return {"started": np.zeros_like(p.due), "recent": nothing, "shape_kw": nothing}
+        history = np.zeros((len(p.due), int(p.run_steps.max())))
+        return {"started": np.zeros_like(p.due), "age": np.zeros_like(p.due), "recent": history, "shape_kw": history}
 
     @classmethod
     def step(cls, p: Any, state: State, command: Values) -> tuple[State, Values]:
-        # At local step t a run is at most t steps old, and profile_kw shows its value k = t: both are kept as far as
-        # the longest run needs them, the newest start and the first power first.
-        width = int(p.run_steps.max())
+        # At local step t a run is at most t steps old, and profile_kw shows its value k = t: the profile is learnt as
+        # it is needed. `recent` holds the starts, the newest first, so that power is a product of the two.
         start = np.clip(command["start"], 0.0, np.minimum(p.may_start, 1.0 - state["started"]))
-        recent = np.column_stack([start, state["recent"]])[:, :width]
-        shape = np.column_stack([state["shape_kw"], p.profile_kw])[:, :width]
-        power = (shape * recent).sum(1)
-        return (
-            {"started": state["started"] + start, "recent": recent, "shape_kw": shape},
-            {"start": start, "ac_kw": power},
-        )
+        recent = np.column_stack([start, state["recent"][:, :-1]])
+        now = np.arange(recent.shape[1]) == state["age"][:, None]
+        shape = np.where(now, p.profile_kw[:, None], state["shape_kw"])
+        after = {
+            "started": state["started"] + start,
+            "age": state["age"] + 1.0,
+            "recent": recent,
+            "shape_kw": shape,
+        }
+        running = np.arange(recent.shape[1]) < p.run_steps[:, None]
+        return after, {"start": start, "on": (running * recent).sum(1), "ac_kw": (shape * recent).sum(1)}
 
     @classmethod
     def close(cls, p: Any, state: State) -> Values:

@@ -102,12 +102,12 @@ class SemiSet:
 
 @dataclass(frozen=True)
 class WholeSet:
-    """0/1 columns of one group (n, count), or of a commitment (1, count)."""
+    """0/1 columns of one group (n, count), or of a commitment (1, count); ``guides``: counting columns beside them."""
 
     columns: Ints
     one_of: bool
     large: bool
-    block: Block | None = None
+    guides: tuple[Ints, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class _Builder:
         row_lower[: len(balance_shift)] -= balance_shift
         row_upper[: len(balance_shift)] -= balance_shift
         value = cat(self.v)
-        for what, a in (("coefficient", value), ("price", cost)):
+        for what, a in (("coefficient", value), ("price", cost), ("constant cost", np.array([self.offset]))):
             if not np.isfinite(a).all():
                 raise SolverError("a {what} of the model is not finite: check divisions by a zero parameter", what=what)
         for a in (lower, upper, row_lower, row_upper):
@@ -325,6 +325,9 @@ def _add_nodes(b: _Builder, inputs: Inputs, balance: Ints) -> tuple[list[NodeCol
     T, step_h = inputs.axis.steps, inputs.axis.step_h
     above, below = _boundary_prices(inputs)
     sided = {f.node for c in inputs.commitments for f in c.flows if f.node is not None and f.side != "net"}
+    sided |= {
+        name for r in inputs.rules for _, what, name, variable, _ in r.terms if what == "node" and variable != "net_kw"
+    }
     nodes: list[NodeColumns] = []
     pairs: list[PairSet] = []
     for k, node in enumerate(inputs.nodes):
@@ -336,7 +339,7 @@ def _add_nodes(b: _Builder, inputs: Inputs, balance: Ints) -> tuple[list[NodeCol
             import_ = b.add_columns(0.0, high, above[k] * step_h, T)
             export = b.add_columns(0.0, -low, below[k] * step_h, T)
             needed = above[k] + below[k] < 0
-            if needed.any():
+            if needed.any() or node.id in sided:
                 pairs.append(PairSet(import_, export, needed))
         elif low.any() or high.any():
             price = above[k] if not low.any() else -below[k]
@@ -399,7 +402,8 @@ def _decisions(blocks: list[Block]) -> tuple[list[SemiSet], list[WholeSet], list
             if columns is None:
                 continue
             if isinstance(d, Whole):
-                whole.append(WholeSet(columns, d.one_of, d.large, block))
+                counts = [block.columns(name) for name in d.guides]
+                whole.append(WholeSet(columns, d.one_of, d.large, tuple(c for c in counts if c is not None)))
             elif isinstance(d, SemiContinuous):
                 least = block.group.columns[d.minimum]
                 minimum = np.broadcast_to(least[:, None] if least.ndim == 1 else least, columns.shape)
@@ -495,14 +499,15 @@ def _add_commitment(
     if c.measure == "energy":
         goal = np.asarray(step_h * np.bincount(c.period[inside], room[inside], P), np.float64)
         concave = _is_concave(c)
-        limit = INF
+        most = least = np.full(P, INF)
         if concave:
             low, high = _flow_range(inputs, c, blocks, b, reach)
-            limit = step_h * float(np.maximum(high - c.baseline_kw, c.baseline_kw - low)[inside].clip(0).sum())
+            most = step_h * np.bincount(c.period[inside], (high - c.baseline_kw)[inside].clip(0), P)
+            least = step_h * np.bincount(c.period[inside], (c.baseline_kw - low)[inside].clip(0), P)
         up = concave or bool(c.price_above.any())
         down = concave or bool(c.price_below.any())
-        above = b.add_columns(0.0, limit, c.price_above, P) if up else _NONE
-        below = b.add_columns(0.0, limit, c.price_below, P) if down else _NONE
+        above = b.add_columns(0.0, most, c.price_above, P) if up else _NONE
+        below = b.add_columns(0.0, least, c.price_below, P) if down else _NONE
         nothing = np.full(P, INF)
         rows = b.add_rows(goal if down else -nothing, goal if up else nothing, P)
         for t, columns, value, _ in pieces:
@@ -515,6 +520,8 @@ def _add_commitment(
         if concave:
             pairs.append(PairSet(above, below, (c.price_above + c.price_below) < 0))
     else:
+        if (c.price_above < 0).any() or c.price_below.any():
+            raise SolverError("commitment {id}: a {measure} price cannot be negative", id=c.id, measure=c.measure)
         steps = np.flatnonzero(inside)
         rows_of = np.full(T, -1)
         rows_of[steps] = b.add_rows(-INF, room[steps], len(steps))
@@ -570,7 +577,9 @@ def _port_range(block: Block, port: str, b: _Builder, step_h: float) -> tuple[Fl
     lower, upper = t.lower.evaluate(numbers), t.upper.evaluate(numbers)
     if len(terms.column):
         a = terms.value.evaluate(numbers)
-        x, y = a * lower[:, terms.column], a * upper[:, terms.column]
+        with np.errstate(invalid="ignore"):  # 0 · ∞: the column has no share here
+            x, y = a * lower[:, terms.column], a * upper[:, terms.column]
+        x, y = np.where(a == 0, 0.0, x), np.where(a == 0, 0.0, y)
         for out, z in ((low, np.fmin(x, y)), (high, np.fmax(x, y))):
             np.add.at(out.T, terms.row, z.T)
     return low, high
@@ -629,7 +638,9 @@ def _add_rule(
         held = blocks[g].columns(variable)
         if held is None:
             raise InternalError("asset {name} has no variable {variable}", name=name, variable=variable)
-        b.add(row, held[k, max(step - int(blocks[g].group.offset[k]), 0)], coefficient)
+        local = step - int(blocks[g].group.offset[k]) if held.shape[1] > 1 else 0
+        if 0 <= local < held.shape[1]:  # outside its window a device does nothing
+            b.add(row, held[k, local], coefficient)
 
 
 # --- pins ------------------------------------------------------------------------------------------------------------
@@ -645,7 +656,7 @@ def _pin(a: Assembly) -> None:
             continue
         offset = int(a.blocks[g].group.offset[k])
         first, last = max(pin.first - offset, 0), min(pin.last - offset, columns.shape[1])
-        held = columns[k, first:last]
+        held = columns[k, first : max(first, last)]
         a.lp.lower[held] = pin.value
         a.lp.upper[held] = pin.value
         pinned.append(held)

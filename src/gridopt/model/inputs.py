@@ -27,7 +27,7 @@ class Node:
     """A place where power balances. ``parent`` None: the carrier's root, whose net power comes from outside.
 
     ``import_max_kw``, ``export_max_kw``: (T,) what may flow in from, and out to, the parent; inf = no limit.
-    ``reserve_kw`` (T,) is kept free under both limits.
+    ``reserve_kw`` (T,) is kept free under both limits; a reserve larger than a limit leaves nothing of it.
     """
 
     id: str
@@ -39,7 +39,8 @@ class Node:
 
     def net_bounds(self) -> tuple[Floats, Floats]:
         """Smallest and largest net power drawn from the parent [kW], reserve taken off."""
-        return -(self.export_max_kw - self.reserve_kw), self.import_max_kw - self.reserve_kw
+        most_out = np.maximum(self.export_max_kw - self.reserve_kw, 0.0)
+        return -most_out, np.maximum(self.import_max_kw - self.reserve_kw, 0.0)
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Inputs:
         def feed(*items: Any) -> None:
             for item in items:
                 if isinstance(item, np.ndarray):
-                    h.update(np.ascontiguousarray(item).tobytes())
+                    h.update(np.ascontiguousarray(item, np.float64).tobytes())
                 else:
                     h.update(repr(item).encode())
                 h.update(b"\x1f")

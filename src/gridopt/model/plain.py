@@ -6,7 +6,7 @@ compiler's stamping and without `assemble`: where the two disagree, one of them 
     m.asset[id]       a family's block, as its author wrote it
     m.node[id]        import_kw[T], export_kw[T] >= 0 on the boundary to the parent; balance[T]
     m.commitment[id]  above, below [P] (energy); above [P] (peak); over [T] (hours)
-    m.rule            the users' own rules
+    m.rules           the users' own rules
     m.decision[id]    binaries of an asset's, node's or commitment's decisions (``decisions`` only)
     m.cost            the objective [EUR]
 
@@ -130,7 +130,8 @@ def _add_nodes(m: Any, inputs: Inputs) -> None:
             rule=lambda b, t, node=node.id, children=children, ports=ports: (
                 sum(_port_kw(m, inputs, asset, port, t) for asset, port in ports)
                 + sum(_net_kw(m, child, t) for child in children)
-                == _net_kw(m, node, t)
+                - _net_kw(m, node, t)
+                == 0
             ),
         )
 
@@ -231,10 +232,11 @@ def _add_energy(m: Any, inputs: Inputs, c: Commitment, reach: _Reach, decisions:
     b.above, b.below = Var(b.P, bounds=(0, None)), Var(b.P, bounds=(0, None))
     b.deviation = Constraint(
         b.P,
-        rule=lambda b, p: step_h * sum(_over_kw(m, inputs, c, t) for t in _inside(c, p)) == b.above[p] - b.below[p],
+        # Everything on the left: Python may swap the sides of ==, and with them the sign of the row.
+        rule=lambda b, p: step_h * sum(_over_kw(m, inputs, c, t) for t in _inside(c, p)) - b.above[p] + b.below[p] == 0,
     )
     concave = [p for p in b.P if c.price_above[p] + c.price_below[p] < -1e-12]
-    for p in concave:
+    for p in b.P if concave else ():
         ranges = [(reach.flow(c, t), float(c.baseline_kw[t])) for t in _inside(c, p)]
         b.above[p].setub(_big(step_h * sum(max(high - base, 0) for (_, high), base in ranges), f"commitment {c.id}"))
         b.below[p].setub(_big(step_h * sum(max(base - low, 0) for (low, _), base in ranges), f"commitment {c.id}"))
@@ -252,7 +254,7 @@ def _add_peak(m: Any, inputs: Inputs, c: Commitment, reach: _Reach, decisions: b
     b = m.commitment[c.id]
     b.P = RangeSet(0, c.periods - 1)
     b.above = Var(b.P, bounds=(0, None))
-    b.peak = Constraint(_inside(c), rule=lambda b, t: _over_kw(m, inputs, c, t) <= b.above[int(c.period[t])])
+    b.peak = Constraint(_inside(c), rule=lambda b, t: _over_kw(m, inputs, c, t) - b.above[int(c.period[t])] <= 0)
     return sum(float(c.price_above[p]) * b.above[p] for p in b.P)
 
 
@@ -261,7 +263,7 @@ def _add_hours(m: Any, inputs: Inputs, c: Commitment, reach: _Reach, decisions: 
     steps = _inside(c)
     most = {t: _big(max(reach.flow(c, t)[1] - float(c.baseline_kw[t]), 0.0), f"commitment {c.id}") for t in steps}
     b.over = Var(steps, bounds=(0, 1))
-    b.hours = Constraint(steps, rule=lambda b, t: _over_kw(m, inputs, c, t) <= most[t] * b.over[t])
+    b.hours = Constraint(steps, rule=lambda b, t: _over_kw(m, inputs, c, t) - most[t] * b.over[t] <= 0)
     price = {t: float(c.price_above[c.period[t]]) for t in steps}
     if decisions:
         paid = [t for t in steps if price[t] < 0]
@@ -294,12 +296,14 @@ def _add_rules(m: Any, inputs: Inputs) -> None:
         if not v.is_indexed():
             return v
         g, k = inputs.where[name]
-        return v.get(step - int(inputs.groups[g].offset[k]), 0.0)
+        local = step - int(inputs.groups[g].offset[k])
+        return v[local] if 0 <= local < inputs.groups[g].steps else 0.0
 
-    m.rule = Constraint(AnyIndex)
+    m.rules = Block()
+    m.rules.rule = Constraint(AnyIndex)
     for k, rule in enumerate(inputs.rules):
         body = sum(a * term(what, name, variable, step) for a, what, name, variable, step in rule.terms)
-        m.rule[k] = (_finite(rule.low), body, _finite(rule.high))
+        m.rules.rule[k] = (_finite(rule.low), body, _finite(rule.high))
 
 
 def _pin(m: Any, inputs: Inputs) -> set[int]:
@@ -359,11 +363,10 @@ def _most(v: Any) -> float:
 
 def _decide_nodes(m: Any, inputs: Inputs, reach: _Reach) -> None:
     """Import and export exclude each other wherever more than their difference matters."""
-    sided = {f.node for c in inputs.commitments for f in c.flows if f.node is not None and f.side != "net"}
+    sided = {str(f.node) for c in inputs.commitments for f in c.flows if f.node is not None and f.side != "net"}
     sided |= {name for r in inputs.rules for _, what, name, v, _ in r.terms if what == "node" and v != "net_kw"}
-    sided |= {
-        c.flows[0].node for c in inputs.commitments if c.is_boundary_price and (c.price_above + c.price_below).any()
-    }
+    priced = [c for c in inputs.commitments if c.is_boundary_price]
+    sided |= {str(c.flows[0].node) for c in priced if (c.price_above + c.price_below).any()}
     for node in inputs.nodes:
         if node.id in sided:
             b = m.node[node.id]

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from pyomo.core.expr import numeric_expr as ne
 from pyomo.environ import Any as AnyDomain
-from pyomo.environ import Block, ConcreteModel, Constraint, Expression, Param, RangeSet, Reals, Var
+from pyomo.environ import Block, ConcreteModel, Constraint, Expression, Param, RangeSet, Reals, Set, Var
 from pyomo.repn import generate_standard_repn
 
 from gridopt.assets.base import Cost, Exclusive, Family, Floats, Ints
-from gridopt.errors import FamilyError
+from gridopt.errors import FamilyError, SolverError
 
 INF = np.inf
 Number = (int, float, np.integer, np.floating)
@@ -121,9 +121,10 @@ class Slots:
         by_name: dict[str, list[tuple[int, int]]] = {}
         for (name, k), place in self._place.items():
             by_name.setdefault(name, []).append((k, place))
+        # In the order of the steps, whatever the order in which the block named them: `numbers` copies whole rows.
         return [
             (name, np.array([k for k, _ in pairs], np.intp), np.array([s for _, s in pairs], np.intp))
-            for name, pairs in by_name.items()
+            for name, pairs in ((name, sorted(pairs)) for name, pairs in by_name.items())
         ]
 
     def __len__(self) -> int:
@@ -187,8 +188,11 @@ class Formulas:
         """``numbers``: (n, slots), one row of parameter values per device."""
         out = np.empty((len(numbers), len(self.constant)))
         out[:] = self.constant
-        for function, where, leaves in self.shapes:
-            out[:, where] = function(*(numbers[:, leaf] for leaf in leaves))
+        with np.errstate(all="ignore"):
+            for function, where, leaves in self.shapes:
+                out[:, where] = value = function(*(numbers[:, leaf] for leaf in leaves))
+                if not np.isfinite(value).all():
+                    raise SolverError("a number of the model is not finite: check divisions by a zero parameter")
         return out
 
 
@@ -241,6 +245,7 @@ class Template:
         model = ConcreteModel()
         model.device = Block(concrete=True)
         b = build_block(family, steps, options, model.device)
+        self._refuse_strangers(b)
         slots = Slots(b, (*family.column_names(), "step_h"), family.series_names())
         self._read_variables(b, slots)
         self._read_rows(b, slots)
@@ -250,6 +255,17 @@ class Template:
         self.slots = len(slots)
 
     # --- reading the block ---
+
+    def _refuse_strangers(self, b: Any) -> None:
+        """What the compiler would pass over in silence."""
+        for c in b.component_objects():
+            if c.ctype not in (Var, Constraint, Expression, Param, Block, Set, RangeSet):
+                self._refuse(c.local_name, f"a block may not hold a {c.ctype.__name__}")
+            if not c.active:
+                self._refuse(c.local_name, "it is deactivated: make it one of the family's options")
+        for port in self.family.ports:
+            if list(b.component(f"{port.name}_kw").keys()) != list(b.T):
+                self._refuse(f"{port.name}_kw", "a port's Expression has one value per step of b.T")
 
     def _read_variables(self, b: Any, slots: Slots) -> None:
         self.variables: list[Variable] = []

@@ -7,27 +7,30 @@ needs them.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gridopt.scenario.mistakes import Place, Report
+from gridopt.scenario.mistakes import Place, Report, Where, nearest
 
 Key = tuple[str | int, ...]
 """Path of a value in the document: ("asset", "bat-a", "power_kw"), ("pin", 0, "value")."""
 
 SYNTAX_HINTS = {
     "Invalid value": '; text stands in quotes, numbers take a point: name = "text", power_kw = 5.5',
-    "Invalid statement": '; a line reads key = value, [table] or [[list]]; a key with accents or spaces needs quotes',
+    "Invalid statement": "; a line reads key = value, [table] or [[list]]; a key with accents or spaces needs quotes",
     "Cannot overwrite a value": "; the key stands twice in this table",
     "Cannot declare": "; the table stands twice: join the two",
     "Expected newline or end of document": "; one value a line, a decimal point and no comma, comments after #",
+    "Expected '=' after a key": "; a key with accents or spaces needs quotes",
+    "Illegal character '\\n'": "; a text ends on its line: close its quotes",
     "Unescaped '\\' in a string": "; in Windows paths write / instead of \\",
 }
 
@@ -66,6 +69,10 @@ class Document:
         layer, local = self._found(key)
         return layer.file, layer.line(local)
 
+    def place(self, *key: str | int) -> Callable[..., Place]:
+        """``at``, to be asked when it is needed, of the key or of keys inside it."""
+        return functools.partial(self.at, *key)
+
     def folder_of(self, *key: str | int) -> Path:
         """Folder of the file that says a value: file names in it are relative to there."""
         return self._found(key)[0].folder
@@ -77,13 +84,18 @@ class Document:
                 return layer, local + key[n:]
         return self.layers[0], key
 
-    def read(self, path: Path, place: Place, report: Report) -> bytes | None:
+    def read(self, path: Path, place: Where, report: Report) -> bytes | None:
         """A file's bytes, remembered by fingerprint; a mistake at ``place`` where it cannot be read."""
         content = read_bytes(path, place, report)
         if content is not None:
-            name = os.path.relpath(path, self.folder).replace(os.sep, "/")
-            self.sources[name] = hashlib.sha256(content).hexdigest()
+            self.sources[self._relative(path)] = hashlib.sha256(content).hexdigest()
         return content
+
+    def _relative(self, path: Path) -> str:
+        try:
+            return os.path.relpath(path, self.folder).replace(os.sep, "/")
+        except ValueError:  # another drive
+            return path.as_posix()
 
     # --- merging ---
 
@@ -97,7 +109,7 @@ class Document:
             here, old = (*path, name), into.get(name)
             if isinstance(old, dict) and isinstance(value, dict):
                 self._merge(old, value, here, layer)
-            elif _is_tables(old) and _is_tables(value):
+            elif isinstance(old, list) and _is_tables(old) and _is_tables(value):
                 for k, item in enumerate(value):
                     self._origin[(*here, len(old))] = (layer, (*here, k))
                     old.append(copy.deepcopy(item))
@@ -115,6 +127,7 @@ class Document:
         layer = Layer(file, self.folder, {})
         table: Any = self.data
         key: list[str | int] = []
+        made = 0
         for n, part in enumerate(parts):
             step: str | int = part
             if isinstance(table, list) and part.isdigit() and int(part) < len(table):
@@ -125,10 +138,11 @@ class Document:
             if n == len(parts) - 1:
                 table[step] = _toml_value(value.strip())
             else:
-                if isinstance(table, dict):
-                    table.setdefault(step, {})
+                if isinstance(table, dict) and step not in table:
+                    table[step] = {}
+                    made = made or len(key)
                 table = table[step]
-        self._claim(tuple(key), layer)
+        self._claim(tuple(key[:made] if made else key), layer)
         return None
 
     def _claim(self, key: Key, layer: Layer) -> None:
@@ -161,16 +175,23 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def read_bytes(path: Path, place: Place, report: Report) -> bytes | None:
+def read_bytes(path: Path, place: Where, report: Report) -> bytes | None:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        report.add(place, "no-file", hint=f": {shown(path)}" if place[0] != shown(path) else "")
+        report.add(place, "no-file", name=shown(path), hint=_beside(path))
     except IsADirectoryError:
-        report.add(place, "is-folder")
+        report.add(place, "is-folder", name=shown(path))
     except (OSError, ValueError) as error:  # ValueError: a name no file system takes
-        report.add(place, "unreadable", reason=getattr(error, "strerror", None) or str(error))
+        report.add(place, "unreadable", name=shown(path), reason=getattr(error, "strerror", None) or str(error))
     return None
+
+
+def _beside(path: Path) -> str:
+    """A hint at a file of nearly the same name in the folder."""
+    names = os.listdir(path.parent) if os.path.isdir(path.parent) else []
+    close = nearest(path.name, names)
+    return f"; did you mean {close}?" if close else ""
 
 
 def decoded(content: bytes, file: str, report: Report) -> str | None:

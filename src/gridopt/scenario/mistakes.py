@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from typing import Any
 
@@ -16,13 +16,20 @@ from gridopt.units import unit_of
 Place = tuple[str, int | None]
 """File as the user knows it, and line."""
 
+Where = Place | Callable[[], Place]
+"""A place, or how to find it: lines are looked up only when there is something to say."""
+
 MESSAGES: dict[str, str] = {
     # files
-    "no-file": "no such file{hint}",
+    "no-file": "there is no file {name}{hint}",
     "no-scenario": "no scenario of this name{hint}",
+    "no-path": "no such file or folder{hint}",
     "no-scenario-file": "this folder holds no scenario.toml{hint}",
-    "is-folder": "this is a folder; a file is needed",
-    "unreadable": "the file cannot be read: {reason}",
+    "is-folder": "{name} is a folder; a file is needed",
+    "unreadable": "{name} cannot be read: {reason}",
+    "bad-name": "a scenario's name may hold letters, digits, - and _ only",
+    "exists": "it exists already; choose another name",
+    "unwritable": "it cannot be written: {reason}",
     "not-utf8": "the text is not UTF-8; save the file as UTF-8",
     "empty-file": "the file is empty{hint}",
     "toml-syntax": "not valid TOML: {reason}{hint}",
@@ -34,6 +41,7 @@ MESSAGES: dict[str, str] = {
     "unknown-section": "unknown section {key}{hint}",
     "not-table": "{where}: {key} must be a table, not {value}",
     "not-section": "{key} must be a table, not {value}; write {example}",
+    "not-section-list": "{key} must be a list of tables, not {value}; write {example}",
     "unknown-key": "{where}: unknown key {key}{hint}",
     "missing-key": "{where}: {key} is missing: {doc}",
     "missing-column": "{where}: the column {key} is missing: {doc}",
@@ -47,6 +55,7 @@ MESSAGES: dict[str, str] = {
     "not-text": "{where}: {key} {value} is not a text; write it in quotes",
     "not-flag": "{where}: {key} {value} is neither true nor false",
     "not-choice": "{where}: {key} {value} is not one of {choices}{hint}",
+    "only-choice": "{where}: {key} {value} can only be {choice}",
     "not-list": "{where}: {key} {value} is not a list; write it in square brackets",
     "not-numbers": '{where}: {key} {value} is not a list of numbers; write [0.5, 1.2], or "0.5;1.2" in a table file',
     "not-moment": "{where}: {key} {value} is not a time; write 2026-01-15T07:30, 07:30 (the first day) or D+1 07:30",
@@ -59,7 +68,8 @@ MESSAGES: dict[str, str] = {
     # horizon
     "no-start": 'horizon: start is missing; write start = "2026-01-15", or name a day when you run it',
     "days-or-hours": "horizon: give days or hours, not both",
-    "unknown-zone": "horizon: zone {value} is not a known time zone{hint}",
+    "unknown-zone": "{where}: {key} {value} is not a known time zone{hint}",
+    "not-start": "{where}: {key} {value} is neither a day nor an instant; write 2026-01-15 or 2026-01-15T06:00",
     "start-off-step": "horizon: start {value} does not lie on a whole step of {step_min} min",
     "hours-off-step": "horizon: hours {value} is not a whole number of steps of {step_min} min",
     # tables
@@ -88,9 +98,11 @@ MESSAGES: dict[str, str] = {
     "no-time-column": "the column {key} with the start of each interval is missing{hint}",
     "no-columns": "the file holds no column beside {key}",
     "bad-time": "the time {value} cannot be read; write 2026-01-15T07:30:00Z, or local time without Z",
+    "no-such-stamp": "the time {value} does not exist in {zone}: clocks go forward over it",
+    "mixed-time": "the time {value} {has} an offset from UTC, unlike the first one; write all of them alike",
     "missing-time": "the time is missing",
     "twice-time": "the time {value} stands twice (first in line {first})",
-    "off-step-time": "the time {value} comes {found} min after the one before, while the others are {step} min apart",
+    "off-step-time": "the time {value} comes {found:g} min after the one before, while the others are {step} min apart",
     "one-time": "the file has a single time, so the length of its intervals is unknown; add the next one",
     "bad-cell": "column {key}: {value} is not a number{hint}",
     "infinite-cell": "column {key}: {value} is not a finite number",
@@ -99,7 +111,7 @@ MESSAGES: dict[str, str] = {
     "generated": "{where}: {reason}",
     "unknown-kind": "{where}: kind {value} does not exist{hint}",
     # commitments
-    "windows-overlap": "{where}: windows {first} and {second} overlap, and a step counts once; write another commitment",
+    "windows-overlap": "{where}: windows {first} and {second} overlap; write another commitment: a step counts once",
     "no-port": "{where}: {key} {value} has no port on an electricity node",
     "no-run": "{where}: run {value} holds no schedule.parquet; name the folder of an earlier run",
     "bad-run": "{where}: run {value}: {reason}",
@@ -109,15 +121,17 @@ MESSAGES: dict[str, str] = {
     "no-command": "{where}: {asset} ({family}) has nothing that could be held at zero{hint}",
     "rule-syntax": "rule: {reason}",
     "rule-none": "rule: the file has no function whose name starts with rule_",
+    "rule-empty": "rule {rule}: it gives no constraint; write yield or return before the expression",
     "rule-error": "rule {rule}: {reason}",
     "rule-nonlinear": "rule {rule}: {term} is not linear; add, subtract and scale variables only",
+    "rule-strict": "rule {rule}: a solver cannot tell < from <=; write <= or >=",
     "rule-false": "rule {rule}: a constraint without variables that never holds",
     "rule-not-constraint": "rule {rule}: {value} is not a constraint; yield an expression with <=, >= or ==",
     # notes
     "unpriced": "{where}: what is drawn from outside costs nothing; add [commitment.supply] with node = {value}",
     "outside": "{where}: lies outside the horizon and is left out",
     "window-edge": "{where}: {key} {value} lies inside a step of {step_min} min; the whole step counts",
-    "converted": "{where}: {key}: the series {value} is in {found} and was multiplied by {factor:g} to {wanted}",
+    "converted": "the series {value} is in {found}; it is multiplied by {factor:g} to give {wanted}",
     "not-announced": "{where}: {run} says nothing of {value}",
 }
 
@@ -128,16 +142,20 @@ class Report:
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
         self.notes: list[str] = []
+        self._seen: set[str] = set()
 
-    def add(self, place: Place, code: str, **fields: Any) -> None:
-        """One more mistake; the same one twice counts once."""
-        mistake = Mistake(*place, code, MESSAGES[code].format(**fields), fields)
-        if mistake not in self.mistakes:
-            self.mistakes.append(mistake)
+    def add(self, place: Where, code: str, **fields: Any) -> None:
+        """One more mistake. The same one on the same line counts once: a default is wrong once, not for every asset."""
+        file, line = place() if callable(place) else place
+        key = repr((file, line, code, {k: v for k, v in fields.items() if k != "where" or line is None}))
+        if key not in self._seen:
+            self._seen.add(key)
+            self.mistakes.append(Mistake(file, line, code, MESSAGES[code].format(**fields), fields))
 
-    def note(self, place: Place, code: str, **fields: Any) -> None:
+    def note(self, place: Where, code: str, **fields: Any) -> None:
         """Something the user should know, though nothing is wrong."""
-        text = str(Mistake(*place, code, MESSAGES[code].format(**fields)))
+        file, line = place() if callable(place) else place
+        text = str(Mistake(file, line, code, MESSAGES[code].format(**fields)))
         if text not in self.notes:
             self.notes.append(text)
 
@@ -182,6 +200,10 @@ def quoted(value: Any) -> str:
             text = value.isoformat()
         case dict():
             text = "{…}"
+        case list():
+            text = "[" + ", ".join(quoted(item) for item in value) + "]"
+        case float() if value.is_integer() and abs(value) < 1e15:
+            text = str(int(value))
         case _:
             text = str(value)
     return text if len(text) <= 60 else text[:59] + "…"
@@ -191,11 +213,11 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], alike: float = 0.6) -> str | None:
     """The known name most like the one written, or None when nothing comes close."""
     names = sorted(known)
     lower = {n.lower(): n for n in reversed(names)}
-    found = difflib.get_close_matches(name.lower(), sorted(lower), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower(), sorted(lower), n=1, cutoff=alike)
     return lower[found[0]] if found else None
 
 
@@ -207,6 +229,8 @@ def did_you_mean(name: str, known: Iterable[str], what: str = "it takes") -> str
         return f"; did you mean {close}?"
     if not names:
         return "; there is none"
+    if len(names) == 1:
+        return f"; there is only {names[0]}"
     return f"; {what} {listed(names)}" if len(names) <= MANY else ""
 
 
@@ -230,7 +254,7 @@ def _stem(name: str) -> str:
         return name
     parts = name.split("_")
     return next(
-        ("_".join(parts[:k]) for k in range(1, len(parts)) if unit_of("_" + "_".join(parts[k:])) == unit), name
+        ("_".join(parts[:k]) for k in range(len(parts) - 1, 0, -1) if unit_of("_" + "_".join(parts[k:])) == unit), name
     )
 
 

@@ -15,6 +15,9 @@ from gridopt.clock import Axis, Floats, parse_instant
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_MIN = 1440
 WEEK_MIN = 7 * DAY_MIN
+MOST_DAYS = 366
+YEARS = range(1970, 2200)
+"""Beyond these a time is a slip of the pen."""
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -41,9 +44,9 @@ class Moment:
 def parse_moment(value: object) -> Moment:
     """``2026-01-15T07:30``, with or without offset, ``2026-01-15``, ``07:30``, ``D+1 07:30``; ValueError otherwise."""
     if isinstance(value, datetime):
-        return Moment(value.isoformat(), value)
+        return _instant(value.isoformat(), value)
     if isinstance(value, date):
-        return Moment(value.isoformat(), datetime(value.year, value.month, value.day))
+        return _instant(value.isoformat(), datetime(value.year, value.month, value.day))
     if isinstance(value, time):
         return Moment(f"{value:%H:%M}", minute=value.hour * 60 + value.minute)
     if not isinstance(value, str):
@@ -54,12 +57,20 @@ def parse_moment(value: object) -> Moment:
     if text[:2] in ("D+", "D-"):
         head, _, clock = text.partition(" ")
         day = int(head[1:])
+        if abs(day) > MOST_DAYS:
+            raise ValueError(value)
     try:
         return Moment(text, day=day, minute=parse_clock(clock))
     except ValueError:
         if clock is not text:
             raise
-        return Moment(text, datetime.fromisoformat(text))
+        return _instant(text, datetime.fromisoformat(text))
+
+
+def _instant(text: str, when: datetime) -> Moment:
+    if when.year not in YEARS:
+        raise ValueError(text)
+    return Moment(text, when)
 
 
 def parse_clock(value: object) -> int:
@@ -117,7 +128,8 @@ def weekly(axis: Axis, default: float, rules: Iterable[tuple[Window, float]]) ->
     week = np.full(WEEK_MIN, default)
     for window, value in rules:
         week[window.mask()] = value
-    return np.round(week[week_minutes(axis)].mean(1), 6)
+    mean: Floats = np.round(week[week_minutes(axis)].mean(1), 6)
+    return mean
 
 
 def inside(axis: Axis, window: Window) -> Bools:

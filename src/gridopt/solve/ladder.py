@@ -23,6 +23,7 @@ from gridopt.assets.base import Floats, Ints
 from gridopt.errors import InfeasibleError, NoPlanError, SolverError
 from gridopt.model.assemble import Assembly, SemiSet, WholeSet, assemble
 from gridopt.model.inputs import Inputs
+from gridopt.solve.branch import Branch
 from gridopt.solve.rounding import both_ways, is_whole, round_semi, round_whole
 from gridopt.solve.session import INTEGER, SEMI, Answer, Session
 
@@ -263,20 +264,39 @@ class _Search:
         return sum(s.columns.size for s in self.a.semi) + sum(w.columns.size for w in self.a.whole)
 
     def _restricted(self, relaxed: Answer, best: Answer | None, bound: float) -> tuple[Answer | None, float]:
+        """Branch and bound over the large decisions; the small ones are rounded around its best point.
+
+        The gap wanted is shared: what rounding costs is measured at the first point, the search proves the rest.
+        """
         semi, whole = self._large()
-        milp = _Milp(self, semi, whole)
-        milp.exclude(*self._needed_pairs())
-        start = best.x if best is not None else None
-        answer = milp.run(start, self.inputs.target.gap * 0.4, self._left())
-        bound = max(bound, answer.bound)
-        if not answer.has_point:
-            return best, bound
-        held = self._hold_values(answer, semi, whole)
-        if held is None:
-            return best, bound
-        if best is None or held.objective < best.objective:
-            best = held
+        again = self._count(self.session.run(), "lps")
+        search = Branch(
+            self.session, again, self.lower, self.upper, semi, whole, self._needed_pairs(),
+            lambda answer: self._note(answer),
+        )  # fmt: skip
+        gap = self.inputs.target.gap
+        for share in (0.6, 0.3, 0.1):
+            ceiling = best.objective if best is not None else np.inf
+            search.run(ceiling, share * gap * self._size(relaxed, bound), self.until)
+            bound = max(bound, search.bound)
+            if search.best is not None:
+                held = self._hold_values(search.best, semi, whole)
+                if held is not None and (best is None or held.objective < best.objective):
+                    best = held
+            if self._left() <= 0:
+                self.stopped_by = "clock"
+                break
+            if not self._missed(best, bound):
+                break
         return best, bound
+
+    def _note(self, answer: Answer) -> None:
+        self._count(answer, "lps")
+        self.counters["nodes"] += 1
+
+    def _size(self, point: Answer, bound: float) -> float:
+        """What a gap is relative to [EUR]."""
+        return 1.0 / max(relative_gap(self.a, point.x, bound + 1.0, bound), 1e-12)
 
     def _needed_pairs(self) -> tuple[Ints, Ints]:
         first = [p.first[p.needed] for p in self.a.pairs]

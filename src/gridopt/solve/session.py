@@ -18,7 +18,7 @@ from gridopt.assets.base import Floats, Ints
 from gridopt.errors import SolverError
 from gridopt.model.assemble import LinearProgram
 
-Status = Literal["optimal", "infeasible", "unbounded", "limit"]
+Status = Literal["optimal", "infeasible", "unbounded", "limit", "cutoff"]
 
 _STATUS: dict[Any, Status] = {
     highspy.HighsModelStatus.kOptimal: "optimal",
@@ -28,6 +28,7 @@ _STATUS: dict[Any, Status] = {
     highspy.HighsModelStatus.kTimeLimit: "limit",
     highspy.HighsModelStatus.kIterationLimit: "limit",
     highspy.HighsModelStatus.kSolutionLimit: "limit",
+    highspy.HighsModelStatus.kObjectiveBound: "cutoff",
     highspy.HighsModelStatus.kInterrupt: "limit",
 }
 CONTINUOUS, INTEGER, SEMI = 0, 1, 2
@@ -131,11 +132,23 @@ class Session:
         s.value_valid = True
         self._do(self._h.setSolution(s), "a starting point")
 
+    def basis(self) -> Any:
+        """The present basis, to be handed back by ``restore``; not for reading."""
+        return self._h.getBasis()
+
+    def restore(self, basis: Any) -> None:
+        """Start the next LP run from a basis taken earlier."""
+        self._do(self._h.setBasis(basis), "a basis")
+
     def option(self, name: str, value: Any) -> None:
         self._do(self._h.setOptionValue(name, value), f"{name} = {value}")
 
-    def run(self, time_limit_s: float | None = None, gap: float | None = None) -> Answer:
-        """Solve; LP by the dual simplex, MILP by branch and bound. Raises SolverError on any status but a clean one."""
+    def run(self, time_limit_s: float | None = None, gap: float | None = None, cutoff: float | None = None) -> Answer:
+        """Solve; LP by the dual simplex, MILP by branch and bound. Raises SolverError on any status but a clean one.
+
+        ``cutoff``: an LP whose optimum surely lies above it may stop with the status "cutoff".
+        """
+        self.option("objective_bound", math.inf if cutoff is None else cutoff)
         # HiGHS counts its time limit over the object's whole life.
         until = math.inf if time_limit_s is None else self._h.getRunTime() + max(time_limit_s, 0.01)
         self.option("time_limit", until)

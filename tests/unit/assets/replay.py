@@ -49,7 +49,9 @@ def district(family: type[Family], user: dict[str, Any], axis: Axis, price: Floa
     T = axis.steps
     n = len(next(iter(user.values())))
     wide = np.full(T, 1e4)
-    nodes = tuple(Node(p.name, (p.carriers or ("electricity",))[0], None, wide, wide, np.zeros(T)) for p in family.ports)
+    nodes = tuple(
+        Node(p.name, (p.carriers or ("electricity",))[0], None, wide, wide, np.zeros(T)) for p in family.ports
+    )
     groups = make_groups(
         family, [f"d{k:02d}" for k in range(n)], user, {p.name: [j] * n for j, p in enumerate(family.ports)}, axis
     )
@@ -150,7 +152,7 @@ def block_numbers(block: Block, x: Floats, step_h: float) -> tuple[Values, Value
 
 
 def assert_replays(solved: Solved, tolerance: float = 1e-8) -> list[Replayed]:
-    """The physics, driven by the plan's commands, obeys them and reaches the plan's states, ports, costs, shortfalls."""
+    """The physics, driven by the plan's commands, obeys them and reaches its states, ports, costs and shortfalls."""
     step_h = solved.assembly.inputs.axis.step_h
     out = []
     for block in solved.assembly.blocks:
@@ -174,7 +176,9 @@ def assert_replays(solved: Solved, tolerance: float = 1e-8) -> list[Replayed]:
     return out
 
 
-def hold_switches(rng: np.random.Generator, fit: Callable[[Block], Floats]) -> Callable[[Assembly], tuple[Floats, Floats]]:
+def hold_switches(
+    rng: np.random.Generator, fit: Callable[[Block], Floats]
+) -> Callable[[Assembly], tuple[Floats, Floats]]:
     """Bounds that switch every semi-continuous column off, or on above its minimum, at random.
 
     ``fit``: block → (n,) how many steps of each device may be on.

@@ -1,0 +1,168 @@
+"""What commands share: options, the one JSON document, progress, and waiting for a job that can be stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+
+WANTS_JSON = "gridopt.json"
+JOB = "gridopt-job"
+BUG = 1
+
+
+def now() -> datetime:
+    """The present instant (UTC)."""
+    return datetime.now(UTC)
+
+
+def quick_imports() -> None:
+    """Keep Pyomo from importing ``scipy.stats`` (0.6 s) as soon as anyone imports any part of scipy.
+
+    It does so for convenience only, and still finds scipy when it needs it. Call before the first heavy import.
+    """
+    import pyomo.common.dependencies as deferred
+
+    callbacks = getattr(deferred.DeferredImportCallbackFinder, "_callbacks", None)
+    if isinstance(callbacks, dict):
+        callbacks.pop("scipy", None)
+
+
+def example(*lines: str) -> str:
+    """The epilog of a command: how it is typed."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    ctx.meta[WANTS_JSON] = value
+    return value
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_remember, is_eager=True,
+    help="Print one JSON document instead of text, also for an error.",
+)  # fmt: skip
+overlay_option = click.option(
+    "--overlay", "overlays", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
+    help="Lay a TOML file over the scenario; may be given again.",
+)  # fmt: skip
+set_option = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE",
+    help="Set one value, such as asset.bat-a.power_kw=5; may be given again.",
+)  # fmt: skip
+date_option = click.option(
+    "--date", "day", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), help="Plan from this local day."
+)
+
+
+# --- output ----------------------------------------------------------------------------------------------------------
+
+
+def document(doc: Mapping[str, Any]) -> str:
+    """One JSON document."""
+    return json.dumps(doc, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def exit_code_of(error: Exception) -> int:
+    """The exit code of an error; a bug where it is none of gridopt's own."""
+    from gridopt.errors import GridoptError
+
+    return error.exit_code if isinstance(error, GridoptError) else BUG
+
+
+def error_document(error: Exception) -> str:
+    """An error as the one JSON document, every mistake with its place."""
+    from gridopt.errors import InfeasibleError, ScenarioError
+
+    doc: dict[str, Any] = {
+        "exit_code": exit_code_of(error),
+        "kind": type(error).__name__,
+        "message": str(error),
+    }
+    if isinstance(error, ScenarioError):
+        doc["mistakes"] = [
+            {"file": m.file, "line": m.line, "code": m.code, "message": m.message} for m in error.mistakes
+        ]
+    if isinstance(error, InfeasibleError) and error.explanation is not None:
+        doc["explanation"] = plain(error.explanation)
+    return document({"format": 1, "error": doc})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: dataclasses as objects, and a number that JSON does not know as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def hints(commands: list[str], before: str = "") -> None:
+    """What to do next: on stderr, so that a redirected result holds the result alone."""
+    click.echo("\n".join([*([before] if before else []), "Next:", *(f"  {line}" for line in commands)]), err=True)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Tell]:
+    """Says what is being done, on a terminal's last line; silent anywhere else."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield lambda words: status.update(words)
+
+
+def unless_stopped(job: Callable[[], T]) -> T:
+    """Do a long job that Ctrl-C can leave at once.
+
+    The solver's C++ does not see signals, so the job has a thread of its own while this one listens. Leaving it behind
+    is safe: jobs change nothing outside their memory, and folders are written afterwards.
+    """
+    answer: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            answer.append(job())
+        except BaseException as e:
+            failure.append(e)
+
+    thread = threading.Thread(target=work, name=JOB, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if failure:
+        raise failure[0]
+    return answer[0]
+
+
+def leave(ctx: click.Context, code: int) -> NoReturn:
+    """End the process, also while a job's thread still computes: the interpreter must not be taken down under it."""
+    if any(thread.name == JOB for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    ctx.exit(code)

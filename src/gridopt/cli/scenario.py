@@ -1,0 +1,65 @@
+"""``new``, ``check``, ``schema``: scenarios written, checked and described."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from gridopt.cli import common
+
+
+@click.command(epilog=common.example("gridopt new my-district"))
+@click.argument("name")
+def new(name: str) -> None:
+    """Write a small scenario to start from.
+
+    NAME is the new folder.
+    """
+    from gridopt.scenario.new import new as write
+
+    folder = write(name)
+    click.echo(str(folder))
+    common.hints([f"gridopt check {folder}    find mistakes", f"gridopt run {folder}    plan it"])
+
+
+@click.command(epilog=common.example("gridopt check two-roofs --set asset.bat-a.power_kw=5"))
+@click.argument("scenario")
+@common.date_option
+@common.overlay_option
+@common.set_option
+@common.json_option
+def check(scenario: str, day: datetime | None, as_json: bool, **options: Any) -> None:
+    """List every mistake of a scenario at once.
+
+    Each stands with its file and line, and with what would mend it. SCENARIO is a folder, or the name of a shipped
+    scenario. Exit code 10 where there is a mistake.
+    """
+    from gridopt.scenario.load import load
+
+    found = load(scenario, day=day.date() if day else None, **options)
+    axis, nodes, assets = found.axis, len(found.nodes), sum(len(t.ids) for t in found.tables)
+    if as_json:
+        horizon = {"start": axis.start.isoformat(), "end": axis.end.isoformat(), "step_min": axis.step_min}
+        doc = {"name": found.name, "title": found.title, "horizon": horizon, "nodes": nodes, "assets": assets}
+        click.echo(common.document({"format": 1, **doc, "mistakes": [], "notes": list(found.notes)}))
+        return
+    click.echo(
+        f"{found.name}: no mistakes; {nodes} nodes, {assets} assets, {axis.steps} steps of {axis.step_min} min "
+        f"from {axis.label(0)}"
+    )
+    for note in found.notes:
+        click.echo(f"Note: {note}")
+
+
+@click.command(epilog=common.example("gridopt schema scenario > scenario.schema.json"))
+@click.argument("what", type=click.Choice(["scenario"]), metavar="scenario")
+def schema(what: str) -> None:
+    """Print the JSON Schema of a file format.
+
+    Editors that know it complete and check as one types.
+    """
+    from gridopt.scenario.editor import json_schema
+
+    click.echo(common.document(json_schema()))

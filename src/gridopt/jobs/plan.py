@@ -1,0 +1,376 @@
+"""The main job: a scenario planned, checked, compared with its rule-based twin, and written down.
+
+solve → schedule → verify → twin → key figures → summary. A plan that the check refuses is never written.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridopt import __version__
+from gridopt.assets.base import CostKind, Floats, Ints, at
+from gridopt.errors import VerificationError
+from gridopt.jobs import record
+from gridopt.model.assemble import Assembly, Block
+from gridopt.model.inputs import Inputs
+from gridopt.model.schedule import Schedule
+from gridopt.report import kpi
+from gridopt.simulate.twin import Twin, twin
+from gridopt.solve.explain import binding_limits, marginal_prices
+from gridopt.solve.ladder import Solution, solve
+from gridopt.store import run_folder
+from gridopt.store.run_folder import Run
+from gridopt.units import unit_of
+from gridopt.verify import Ledger, Line, Trace, bill, replay, verify
+
+if TYPE_CHECKING:
+    from gridopt.scenario.load import Scenario
+
+Tell = Callable[[str], None]
+PROVEN, DEGRADED = 0, 3
+SHOWN_FINDINGS = 10
+STORES = "stores.left"
+"""Cost line of the twin: what its stores hold less at the end than the plan's."""
+MONEY: tuple[CostKind, ...] = ("cash", "wear", "value")
+"""What a saving is made of; penalties only stand for goals missed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan that holds, with everything said about it. ``summary`` and ``run`` are what the run folder keeps."""
+
+    inputs: Inputs
+    solution: Solution
+    schedule: Schedule
+    trace: Trace
+    ledger: Ledger
+    twin: Twin
+    run: Run
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        return self.run.summary
+
+    @property
+    def exit_code(self) -> int:
+        """0 for a proven plan with every goal met, 3 for a lower rung."""
+        return PROVEN if self.summary["rung"] in ("optimal", "within gap") else DEGRADED
+
+
+def run(
+    path: Path | str,
+    *,
+    now: datetime,
+    day: date | None = None,
+    overlays: Sequence[Path] = (),
+    sets: Sequence[str] = (),
+    gap: float | None = None,
+    time_limit_s: float | None = None,
+    tell: Tell | None = None,
+) -> Plan:
+    """Load a scenario and plan it. Raises what loading, solving and the check raise."""
+    from gridopt.scenario.load import load
+
+    say = tell or _silent
+    say("reading the scenario")
+    begin = time.perf_counter()
+    scenario = load(path, overlays=overlays, sets=sets, day=day)
+    return plan(scenario, say, now, gap, time_limit_s, {"load": time.perf_counter() - begin})
+
+
+def plan(
+    scenario: Scenario,
+    tell: Tell | None,
+    now: datetime,
+    gap: float | None = None,
+    time_limit_s: float | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> Plan:
+    """Plan a loaded scenario.
+
+    ``gap`` and ``time_limit_s`` replace the scenario's own; ``seconds`` are phases that came before.
+    Raises InfeasibleError, NoPlanError, or VerificationError for a plan that does not hold.
+    """
+    say = tell or _silent
+    inputs = _with_target(scenario.inputs, gap, time_limit_s)
+    solution = solve(inputs, say)
+    clock = _Clock({**(seconds or {}), **solution.seconds})
+    schedule = solution.assembly.schedule(solution.x)
+    say("checking the plan")
+    findings = verify(inputs, schedule, solution.objective)
+    if findings:
+        raise _refused(inputs, findings)
+    trace = replay(inputs, schedule)
+    ledger = bill(inputs, schedule.net_kw, trace)
+    clock.lap("verify")
+    say("running the day by rule, to compare")
+    by_rule = twin(inputs)
+    clock.lap("twin")
+    series = record.schedule_series(inputs, schedule, trace, marginal_prices(solution))
+    doc, planned_with = record.pack(inputs)
+    told = record.setpoints(inputs, schedule, trace, _devices(scenario))
+    summary = {
+        **_identity(scenario, inputs, doc["digest"], record.plan_hash(doc["digest"], series), now),
+        **_topology(inputs),
+        **_quality(solution, schedule, trace, ledger),
+        **_comparison(solution, trace, ledger, by_rule),
+        "kpi": _kpi(inputs, schedule, trace),
+        "limits": _limits(inputs, solution),
+    }
+    clock.lap("report")
+    summary |= {"versions": _versions(), "seconds": clock.seconds, "counters": solution.counters}
+    return Plan(
+        inputs, solution, schedule, trace, ledger, by_rule,
+        Run(inputs.axis, summary, series, told, doc, planned_with),
+    )  # fmt: skip
+
+
+def check_target(folder: Path) -> None:
+    """Raise UsageError where a run folder must not be put."""
+    run_folder.check_target(folder)
+
+
+def write(plan: Plan, folder: Path) -> None:
+    """Leave a plan as a run folder."""
+    run_folder.write(folder, plan.run)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _devices(scenario: Scenario) -> dict[str, tuple[str, str]]:
+    """Asset → what its device accepts and what it is called, as the user said."""
+    return {
+        asset: (control, device)
+        for table in scenario.tables
+        for asset, control, device in zip(table.ids, table.control, table.device, strict=True)
+    }
+
+
+class _Clock:
+    """Seconds per phase since it was made."""
+
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        self.seconds = dict(seconds)
+        self._mark = time.perf_counter()
+
+    def lap(self, phase: str) -> None:
+        now = time.perf_counter()
+        self.seconds[phase] = now - self._mark
+        self._mark = now
+
+
+def _with_target(inputs: Inputs, gap: float | None, time_limit_s: float | None) -> Inputs:
+    target = inputs.target
+    if gap is not None:
+        target = replace(target, gap=gap, exact_gap=min(gap, target.exact_gap))
+    if time_limit_s is not None:
+        target = replace(target, time_limit_s=time_limit_s)
+    return inputs if target == inputs.target else replace(inputs, target=target)
+
+
+def _refused(inputs: Inputs, findings: Sequence[Any]) -> VerificationError:
+    words = [f.words(inputs) for f in findings[:SHOWN_FINDINGS]]
+    if len(findings) > SHOWN_FINDINGS:
+        words.append(f"and {len(findings) - SHOWN_FINDINGS} more")
+    return VerificationError(
+        "the plan does not hold and was not written; recomputed without the model:\n  {words}",
+        findings=tuple(findings),
+        words="\n  ".join(words),
+    )
+
+
+# --- what the summary says -------------------------------------------------------------------------------------------
+
+
+def _identity(scenario: Scenario, inputs: Inputs, digest: str, plan_hash: str, now: datetime) -> dict[str, Any]:
+    axis = inputs.axis
+    return {
+        "plan_id": f"{scenario.name}-{axis.local_day[0]:%Y%m%d}-{plan_hash[:12]}",
+        "hash": plan_hash,
+        "scenario": {"name": scenario.name, "title": scenario.title, "notes": list(scenario.notes)},
+        "created": now.astimezone(UTC).isoformat(),
+        "valid_from": axis.start.isoformat(),
+        "valid_until": axis.end.isoformat(),
+        "supersedes": None,
+        "horizon": {
+            "start": axis.start.isoformat(),
+            "end": axis.end.isoformat(),
+            "steps": axis.steps,
+            "step_min": axis.step_min,
+            "zone": axis.zone,
+        },
+        "inputs": {"digest": digest, "sources": dict(scenario.sources)},
+    }
+
+
+def _topology(inputs: Inputs) -> dict[str, Any]:
+    assets, start = [], {}
+    for group in inputs.groups:
+        first = group.family.start(at(group.columns, 0, inputs.axis.step_h))
+        # What has a unit, or is also a command (running or not); the rest is a device's own book-keeping.
+        known = {q: v for q, v in first.items() if v.ndim == 1 and (unit_of(q) or q in group.family.commands)}
+        for k, name in enumerate(group.ids):
+            ports = {port: inputs.nodes[int(where[k])].id for port, where in sorted(group.nodes.items())}
+            assets.append({"id": name, "family": group.family.name, "ports": ports})
+            if known:
+                start[name] = {**{q: float(values[k]) for q, values in known.items()}, "source": "scenario"}
+    nodes = [{"id": n.id, "parent": n.parent, "carrier": n.carrier} for n in inputs.nodes]
+    return {"nodes": nodes, "assets": assets, "start_state": start}
+
+
+def _quality(solution: Solution, schedule: Schedule, trace: Trace, ledger: Ledger) -> dict[str, Any]:
+    short = _short(solution, schedule.net_kw, trace, ledger)
+    return {
+        "status": solution.status,
+        "rung": "soft" if short else solution.status,
+        "proof": solution.rung,
+        "stopped_by": solution.stopped_by,
+        "objective_eur": solution.objective,
+        "bound_eur": solution.bound,
+        "gap_eur": solution.gap_eur,
+        "gap": solution.gap,
+        "emergency_kwh": solution.emergency,
+        "cost": _cost(ledger),
+        "shortfalls": short,
+    }
+
+
+def _short(solution: Solution, net_kw: Floats, trace: Trace, ledger: Ledger) -> list[dict[str, Any]]:
+    inputs = solution.assembly.inputs
+    deadlines = [_deadlines(solution.assembly, block) for block in solution.assembly.blocks]
+    found = kpi.shortfalls(inputs, net_kw, trace, ledger, deadlines)
+    return [kpi.shortfall_record(s, inputs) for s in found]
+
+
+def _deadlines(assembly: Assembly, block: Block) -> Ints:
+    """(n,) the step after the last one in which each device could act; its window's end if it never can."""
+    group = block.group
+    able = np.zeros((group.n, group.steps), bool)
+    for command in group.family.commands:
+        columns = block.columns(command)
+        if columns is not None:
+            able |= assembly.lp.upper[columns] > 0
+    last = group.steps - able[:, ::-1].argmax(1)
+    return group.offset + np.where(able.any(1), last, group.steps)
+
+
+def _cost(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    return {name: {"eur": line.eur, "kind": line.kind} for name, line in ledger.lines.items()}
+
+
+def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin) -> dict[str, Any]:
+    """The twin, and what the plan saves against it: penalties and breaches stand beside the saving, never inside.
+
+    A twin that ends with emptier stores has not saved anything: what it holds less is a cost line of its own.
+    """
+    inputs = solution.assembly.inputs
+    left = Line(_left_in_stores(solution, ledger, trace, by_rule.trace), "value")
+    rule = Ledger(by_rule.ledger.lines | ({STORES: left} if abs(left.eur) > kpi.WORTH_EUR else {}))
+    return {
+        "baseline": {
+            "cost": _cost(rule),
+            "total_eur": rule.total_eur,
+            "shortfalls": _short(solution, by_rule.net_kw, by_rule.trace, by_rule.ledger),
+            "breaches": [
+                {
+                    "node": b.node,
+                    "side": b.side,
+                    **kpi.interval(inputs, b.first, b.last),
+                    "worst_kw": b.worst_kw,
+                    "energy_kwh": b.energy_kwh,
+                }
+                for b in by_rule.breaches
+            ],
+            "kpi": {
+                "nodes": kpi.node_kpis(inputs, by_rule.net_kw, by_rule.trace),
+                "assets": kpi.asset_kpis(inputs, by_rule.trace),
+            },
+        },
+        "savings_eur": rule.of(*MONEY) - ledger.of(*MONEY),
+    }
+
+
+def _left_in_stores(solution: Solution, ledger: Ledger, plan: Trace, rule: Trace) -> float:
+    """What ``rule`` holds less than ``plan``, of that ledger, at the end, where a store must end at a goal [EUR].
+
+    A kWh counts what the plan would have paid for one more there: the dual of its goal, seen at ``end_short_kwh``.
+    Where the plan pays penalties, they are in that dual; they must not slip into the saving, so a kWh then counts no
+    more than the dearest energy on offer.
+    """
+    most = _dearest_energy(solution.assembly.inputs) if ledger.of("penalty") > kpi.WORTH_EUR else np.inf
+    eur = 0.0
+    for block, here, there in zip(solution.assembly.blocks, plan.steps, rule.steps, strict=True):
+        missing = block.columns("end_short_kwh")
+        if missing is None:
+            continue
+        (stock,) = (s for s in block.group.family.states if s.endswith("_kwh"))
+        worth = np.clip(-solution.reduced[missing[:, 0]], 0.0, most)
+        eur += float(worth @ (here[stock][:, -1] - there[stock][:, -1]))
+    return eur
+
+
+def _dearest_energy(inputs: Inputs) -> float:
+    """Highest price of energy that is paid in cash [EUR/kWh]."""
+    prices = [c.price_above.max() for c in inputs.commitments if c.measure == "energy" and c.kind == "cash"]
+    return float(max([0.0, *prices]))
+
+
+def _kpi(inputs: Inputs, schedule: Schedule, trace: Trace) -> dict[str, Any]:
+    return {
+        "nodes": kpi.node_kpis(inputs, schedule.net_kw, trace),
+        "assets": kpi.asset_kpis(inputs, trace),
+    }
+
+
+def _limits(inputs: Inputs, solution: Solution) -> list[dict[str, Any]]:
+    """Node limits that bind, dearest first. ``value_eur_per_kw``: what one more kW over the whole interval would save.
+
+    A side closed altogether (nothing may ever be given back) is the shape of a node, not a limit met.
+    """
+    step_h = inputs.axis.step_h
+    return [
+        {
+            "node": b.node,
+            "side": b.side,
+            **kpi.interval(inputs, b.first, b.last),
+            "limit_kw": b.limit_kw,
+            "value_eur_per_kw": b.value_eur_per_kw,
+            "mean_eur_per_kwh": b.value_eur_per_kw / ((b.last - b.first) * step_h),
+            "worst_at": kpi.interval(inputs, b.worst_step, b.worst_step + 1)["start"],
+        }
+        for b in binding_limits(solution)
+        if b.limit_kw > 0 and b.value_eur_per_kw > kpi.WORTH_EUR
+    ]
+
+
+def _versions() -> dict[str, str]:
+    """What computed the plan: the same values are promised on the same machine type and versions."""
+    import pyomo.version
+    import scipy
+
+    return {
+        "gridopt": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "highs": _highs_version(),
+        "pyomo": pyomo.version.version,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
+
+
+def _highs_version() -> str:
+    import highspy
+
+    highs: Any = highspy.Highs
+    return str(highs().version())

@@ -1,0 +1,324 @@
+"""The scenario file format, as models: the fixed sections by hand, the families' from the registry.
+
+    format = 1
+    title = "Two roofs"
+    [horizon]            start (date or instant), days = 1 or hours, step_min = 15, zone = "Europe/Paris"
+    [series]             files = ["series.csv"], time = "time": a column of interval starts and any columns of values
+    [generate.NAME]      kind, seed, parameters of the kind: a series from gridopt.scenario.generate
+    [schedule.NAME]      default, rules = [{days, from, to, value}] in local time; a later rule overrides
+    [node.ID]            carrier, parent, import_max_kw, export_max_kw, reserve_kw, limits, breach_eur_per_kwh
+    [nodes]              table = "nodes.csv": one row a node, columns id and the keys above; [nodes.defaults]
+    [asset.ID]           family, the node of each port, the family's parameters; control = "none", device
+    [FAMILY]             table = "batteries.csv": one row an asset; [FAMILY.defaults] for every asset of the family;
+                         [ev-session.generate.NAME] draws sessions, see gridopt.scenario.sessions
+    [commitment.ID]      kind = energy | carbon | peak | breach | event | plan-change, and its terms
+    [[pin]]              asset, quantity, value, from, to: a person's override
+    [[outage]]           asset, from, to: every command of the asset at zero, unless pinned
+    [[rule]]             file = "rules.py": constraints of one's own, see gridopt.scenario.rules
+    [solve]              gap, exact_gap, exact_decisions, time_limit_s, exact_limit_s
+
+A name ends with its unit. Where a series may stand, a number or a name may be written: a column of a series file, a
+schedule or a generated series. Times are instants (``2026-01-15T07:30``, local unless an offset follows), or times of
+the horizon's days (``07:30``, ``D+1 07:30``), which move with the day that is planned. ``[asset.ID]`` without a family
+overrides single values of the table row of that id, and so does ``--set asset.ID.power_kw=5``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from gridopt.assets import family
+from gridopt.assets.base import Family, Parameter
+from gridopt.clock import STEPS_MIN
+from gridopt.model.inputs import Target
+from gridopt.scenario import fields as f
+from gridopt.scenario.mistakes import Report, Where, doc_with_unit, key_hint, quoted
+from gridopt.scenario.times import DAY_MIN, Moment
+
+CARRIERS = ("electricity", "heat", "gas", "hydrogen", "cold")
+INF = float("inf")
+ALL_WEEK = frozenset(range(7))
+
+
+class Section(BaseModel):
+    """A table of the file; a key it does not know is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), arbitrary_types_allowed=True)
+
+
+class Horizon(Section):
+    start: Annotated[Moment | None, f.Start()] = Field(None, description="first day, or first instant")
+    days: Annotated[int | None, f.Whole(1, 31)] = Field(None, description="length in local days; 1 by default")
+    hours: Annotated[float | None, f.Number(0, 31 * 24)] = Field(None, description="length in hours instead of days")
+    step_min: Annotated[int, f.Choice(STEPS_MIN)] = Field(15, description="length of a step")
+    zone: Annotated[str, f.Zone()] = Field("Europe/Paris", description="time zone of the site")
+
+
+class SeriesFiles(Section):
+    files: Annotated[tuple[str, ...], f.Texts()] = Field((), description="CSV or Parquet files")
+    time: Annotated[str, f.Text()] = Field("time", description="column with the start of each interval")
+
+
+class ScheduleRule(Section):
+    days: Annotated[frozenset[int], f.Days()] = Field(ALL_WEEK, description="mon-fri, sat,sun")
+    start: Annotated[int, f.Clock()] = Field(0, alias="from", description="time of day")
+    to: Annotated[int, f.Clock()] = Field(DAY_MIN, description="time of day, past midnight when not after from")
+    value: Annotated[float, f.Number()] = Field(description="value inside the window")
+
+
+class Schedule(Section):
+    default: Annotated[float, f.Number()] = Field(description="value outside all rules")
+    rules: list[ScheduleRule] = Field([], description="windows with another value; a later one overrides")
+
+
+class Limit(Section):
+    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
+    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
+    import_max_kw: Annotated[float | None, f.Number(0, INF, True)] = Field(None, description="limit from the parent")
+    export_max_kw: Annotated[float | None, f.Number(0, INF, True)] = Field(None, description="limit to the parent")
+
+
+class Node(Section):
+    carrier: Annotated[str | None, f.Choice(CARRIERS)] = Field(None, description="the parent's, or electricity")
+    parent: Annotated[str | None, f.Text()] = Field(None, description="node it hangs on")
+    import_max_kw: Annotated[float | str | None, f.Series(0, INF, True)] = Field(None, description="limit from parent")
+    export_max_kw: Annotated[float | str | None, f.Series(0, INF, True)] = Field(None, description="limit to parent")
+    reserve_kw: Annotated[float | str, f.Series(0)] = Field(0.0, description="kept free under both limits")
+    limits: list[Limit] = Field([], description="other limits for a while; a later one overrides")
+    breach_eur_per_kwh: Annotated[float | None, f.Number(0)] = Field(None, description="price of going past a limit")
+
+
+class Table(Section):
+    table: Annotated[str | None, f.Text()] = Field(None, description="CSV or Parquet file, one row each")
+    defaults: dict[str, Any] = Field({}, description="values for all that do not say otherwise")
+
+
+class SessionTable(Table):
+    generate: dict[str, dict[str, Any]] = Field({}, description="sessions from gridopt.scenario.generate, by name")
+
+
+# --- commitments -----------------------------------------------------------------------------------------------------
+
+
+class AtNode(Section):
+    node: Annotated[str, f.Text()] = Field(description="node whose exchange with its parent is meant")
+
+
+class Energy(AtNode):
+    """A price of each kWh drawn from and given to the parent."""
+
+    buy_eur_per_kwh: Annotated[float | str, f.Series()] = Field(description="price of energy drawn")
+    sell_eur_per_kwh: Annotated[float | str, f.Series()] = Field(0.0, description="payment for energy given")
+
+
+class Carbon(AtNode):
+    """A price of the emissions of what is drawn."""
+
+    price_eur_per_t: Annotated[float | str, f.Series(0)] = Field(description="price of a tonne of CO2")
+    intensity_g_per_kwh: Annotated[float | str, f.Series(0)] = Field(description="emissions of energy drawn")
+
+
+class PeakWindow(Section):
+    days: Annotated[frozenset[int], f.Days()] = Field(ALL_WEEK, description="mon-fri, sat,sun")
+    start: Annotated[int, f.Clock()] = Field(0, alias="from", description="time of day")
+    to: Annotated[int, f.Clock()] = Field(DAY_MIN, description="time of day, past midnight when not after from")
+    price_eur_per_kw: Annotated[float | None, f.Number(0)] = Field(None, description="price of the month's peak")
+    so_far_kw: Annotated[float | None, f.Number(0)] = Field(None, description="peak of the first month until now")
+
+
+class Peak(AtNode):
+    """A price of the month's highest mean power drawn, above the peak so far."""
+
+    price_eur_per_kw: Annotated[float | None, f.Number(0)] = Field(None, description="price of the month's peak")
+    so_far_kw: Annotated[float, f.Number(0)] = Field(0.0, description="peak of the first month until now")
+    windows: list[PeakWindow] = Field([], description="hours that count, each with its own peak")
+
+
+class Breach(AtNode):
+    """A price of exceeding a limit that holds by contract: by energy, by the month's highest excess, or by the hour."""
+
+    limit_kw: Annotated[float | str, f.Series(0)] = Field(description="power that is free of charge")
+    side: Annotated[str, f.Choice(("import", "export"))] = Field("import", description="direction that counts")
+    price_eur_per_kwh: Annotated[float | None, f.Number(0)] = Field(None, description="price of energy above")
+    price_eur_per_kw: Annotated[float | None, f.Number(0)] = Field(None, description="price of the month's most above")
+    price_eur_per_h: Annotated[float | None, f.Number(0)] = Field(None, description="price of each hour above")
+
+
+class Event(Section):
+    """Demand response: paid for going below (down) or above (up) a baseline, charged for the other side."""
+
+    node: Annotated[str | None, f.Text()] = Field(None, description="node whose net power counts")
+    assets: Annotated[tuple[str, ...] | None, f.Texts()] = Field(None, description="or assets whose power counts")
+    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
+    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
+    baseline_kw: Annotated[float | str, f.Series()] = Field(description="power that would be drawn without the event")
+    direction: Annotated[str, f.Choice(("down", "up"))] = Field("down", description="less or more power than baseline")
+    reward_eur_per_kwh: Annotated[float, f.Number(0)] = Field(description="payment for the energy delivered")
+    penalty_eur_per_kwh: Annotated[float, f.Number(0)] = Field(0.0, description="charge for the energy missing")
+    per: Annotated[str, f.Choice(("window", "step"))] = Field("window", description="settled as a whole or each step")
+
+
+class PlanChange(Section):
+    """A price of departing from what an earlier run announced, on the steps that it covers."""
+
+    run: Annotated[str, f.Text()] = Field(description="folder of the announced run")
+    price_eur_per_kwh: Annotated[float, f.Number(0)] = Field(description="price of a change, up or down")
+    assets: Annotated[tuple[str, ...] | None, f.Texts()] = Field(None, description="by default all that are controlled")
+
+
+COMMITMENTS: dict[str, type[Section]] = {
+    "energy": Energy,
+    "carbon": Carbon,
+    "peak": Peak,
+    "breach": Breach,
+    "event": Event,
+    "plan-change": PlanChange,
+}
+
+
+# --- overrides, rules, solver ----------------------------------------------------------------------------------------
+
+
+class Outage(Section):
+    asset: Annotated[str, f.Text()] = Field(description="asset that is out of service")
+    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
+    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
+
+
+class Pin(Section):
+    asset: Annotated[str, f.Text()] = Field(description="asset that is held")
+    quantity: Annotated[str, f.Text()] = Field(description="variable of its family, such as charge_kw")
+    value: Annotated[float, f.Number()] = Field(description="value it is held at")
+    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
+    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
+
+
+class RuleFile(Section):
+    file: Annotated[str, f.Text()] = Field(description="Python file with functions rule_…")
+
+
+def _solve_model() -> type[Section]:
+    """One key for each field of Target, with its default."""
+    keys: dict[str, Any] = {}
+    for t in dataclasses.fields(Target):
+        kind = f.Whole() if isinstance(t.default, int) else f.Number(0)
+        keys[t.name] = (Annotated[Any, kind], Field(t.default))
+    return create_model("Solve", __base__=Section, **keys)
+
+
+Solve = _solve_model()
+
+
+# --- families --------------------------------------------------------------------------------------------------------
+
+
+def table_model(name: str) -> type[Table]:
+    """Keys of a family's own section."""
+    return SessionTable if name == "ev-session" else Table
+
+
+def parameter_field(p: Parameter) -> f.FieldType:
+    """The check that a family's parameter stands for."""
+    match p.kind:
+        case "scalar":
+            return f.Number(p.minimum, p.maximum)
+        case "series":
+            return f.Series(p.minimum, p.maximum)
+        case "time":
+            return f.Instant()
+        case "choice":
+            return f.Choice(p.choices)
+        case "flag":
+            return f.Flag()
+        case "list":
+            return f.Numbers(p.minimum, p.maximum)
+
+
+@functools.cache
+def family_model(name: str) -> type[Section]:
+    """Keys of one asset of a family, without ``family``: the nodes of its ports, its parameters, control, device."""
+    found: type[Family] = family(name)
+    keys: dict[str, Any] = {}
+    for port in found.ports:
+        doc = f"node of port {port.name} ({' or '.join(port.carriers) or 'any carrier'})"
+        keys.setdefault(port.parameter, (Annotated[Any, f.Text()], Field(description=doc)))
+    for p in found.parameters:
+        default = ... if p.required else p.default
+        keys[p.name] = (Annotated[Any, parameter_field(p)], Field(default, description=p.doc))
+    keys["control"] = (Annotated[Any, f.Choice(("none",))], Field(None, description="none: it takes no setpoint"))
+    keys["device"] = (Annotated[Any, f.Text()], Field(None, description="name in devices.toml"))
+    return create_model(name, __base__=Section, **keys)
+
+
+def text_keys(name: str) -> frozenset[str]:
+    """Keys whose cells in a table file are text, even where they look like numbers."""
+    found = family(name)
+    texts = {p.name for p in found.parameters if p.kind in ("time", "choice", "list")}
+    return frozenset(texts | {port.parameter for port in found.ports} | {"id", "device", "control"})
+
+
+# --- reading values into models --------------------------------------------------------------------------------------
+
+
+def read_model(
+    model: type[Section],
+    values: Mapping[str, Any],
+    where: str,
+    place: Callable[..., Where],
+    report: Report,
+    absent: frozenset[str] = frozenset(),
+) -> Any:
+    """The values as a model, or None with every mistake reported.
+
+    ``place(*keys)``: where a key stands; ``absent``: keys whose absence is reported already.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as wrong:
+        for error in wrong.errors(include_url=False):
+            if error["type"] != "missing" or error["loc"][-1] not in absent:
+                _explain(error, model, where, place, report)
+        return None
+
+
+def _explain(error: Any, model: type[Section], where: str, place: Callable[..., Where], report: Report) -> None:
+    """One of pydantic's findings in our words."""
+    path, key, kind = error["loc"][:-1], error["loc"][-1], error["type"]
+    inner = inner_model(model, path)
+    for k in range(0, len(path) - 1, 2):
+        where += f": {path[k]} {path[k + 1] + 1}"
+    at = place(*error["loc"])
+    if kind == "extra_forbidden":
+        report.add(at, "unknown-key", where=where, key=key, hint=key_hint(str(key), known_keys(inner)))
+    elif kind == "missing":
+        report.add(at, "missing-key", where=where, key=key, doc=key_doc(inner, str(key)))
+    elif kind == "list_type":
+        report.add(at, "not-list", where=where, key=key, value=quoted(error["input"]))
+    elif kind in ("model_type", "dict_type"):
+        name = f"{path[-1]} {key + 1}" if isinstance(key, int) else key
+        report.add(at, "not-table", where=where.rpartition(":")[0] or where, key=name, value=quoted(error["input"]))
+    else:
+        report.add(at, kind, where=where, key=key, **error["ctx"])
+
+
+def inner_model(model: type[Section], path: tuple[str | int, ...]) -> type[Section]:
+    """The model of a nested table: ("windows", 0) of Peak is PeakWindow."""
+    for name in path[::2]:
+        annotation = next(i.annotation for n, i in model.model_fields.items() if name in (n, i.alias))
+        model = next((a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, Section)), model)
+    return model
+
+
+def known_keys(model: type[Section]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def key_doc(model: type[Section], key: str) -> str:
+    """What a key means, with its unit."""
+    doc = next(i.description for n, i in model.model_fields.items() if key in (n, i.alias))
+    return doc_with_unit(key, doc or "")

@@ -1,0 +1,193 @@
+"""What hypothesis draws: small districts with round numbers, and how many of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridopt.assets.base import Floats
+from gridopt.clock import Axis
+from gridopt.model.inputs import Commitment, Node
+from tests.support.districts import Device, Sketch, energy_price, hours, hours_price, node, peak_price
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Maker = Callable[[Draw, Axis], Mapping[str, Any]]
+
+
+def drawn(few: int, many: int, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
+    """A hypothesis test of ``few`` examples, and of ``many`` under ``-m slow``."""
+
+    def wrap(body: Callable[..., None]) -> Any:
+        @pytest.mark.parametrize("examples", [few, pytest.param(many, marks=pytest.mark.slow)])
+        def test(examples: int) -> None:
+            settings(max_examples=examples)(given(**strategies)(body))()
+
+        functools.update_wrapper(test, body)
+        del test.__wrapped__  # pytest would look for the body's arguments among its fixtures
+        return test
+
+    return wrap
+
+
+def tenths(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.integers(round(10 * low), round(10 * high)).map(lambda k: k / 10)
+
+
+def cents(low: int, high: int) -> st.SearchStrategy[float]:
+    return st.integers(low, high).map(lambda k: k / 100)
+
+
+def row(axis: Axis, of: st.SearchStrategy[Any]) -> st.SearchStrategy[Floats]:
+    """One value a step."""
+    return st.lists(of, min_size=axis.steps, max_size=axis.steps).map(lambda x: np.array(x, np.float64))
+
+
+def one(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------
+
+
+def load(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    return {"power_kw": draw(row(axis, tenths(0, 4)))}
+
+
+def pv(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    sun = draw(row(axis, one(0.0, 0.25, 0.5, 1.0)))
+    return {"peak_kw": draw(tenths(1, 6)), "yield_kw_per_kw": sun, "curtailable": draw(st.booleans())}
+
+
+def battery(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    return {
+        "capacity_kwh": draw(tenths(1, 12)), "power_kw": draw(tenths(0.5, 5)), "efficiency_in": draw(one(1.0, 0.95, 0.8)),
+        "efficiency_out": draw(one(1.0, 0.9)), "loss_per_h": draw(one(0.0, 0.01)), "soc_start": draw(one(0.1, 0.5, 0.9)),
+        "end": draw(one("start", "free", "target", "value")), "end_value_eur_per_kwh": draw(cents(0, 30)),
+        "soc_end": 0.4, "wear_eur_per_kwh": draw(one(0.0, 0.01, 0.05)),
+    }  # fmt: skip
+
+
+def ev_session(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    arrive = draw(st.integers(-1, axis.steps - 2))
+    depart = draw(st.integers(arrive + 1, axis.steps + 1))
+    return {
+        "arrive": arrive * axis.step_h, "depart": depart * axis.step_h, "energy_kwh": draw(tenths(1, 12)),
+        "power_kw": draw(one(3.7, 7.4, 11.0)), "phases": draw(one(1.0, 3.0)), "current_min_a": draw(one(0.0, 6.0)),
+        "efficiency": 0.9,
+    }  # fmt: skip
+
+
+def shiftable_load(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    profile = draw(st.lists(tenths(0.5, 3), min_size=1, max_size=2))
+    return {"profile_kw": profile, "earliest": 0.0, "latest": axis.steps * axis.step_h, "skip_eur": draw(one(0.5, 10.0))}
+
+
+def heat_pump_building(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    power = draw(tenths(1, 4))
+    return {
+        "resistance_k_per_kw": draw(tenths(3, 8)), "capacity_kwh_per_k": draw(tenths(2, 12)), "power_kw": power,
+        "power_min_kw": draw(one(0.0, 0.3, 1.0)) * power, "outdoor_c": draw(tenths(-5, 10)), "gain_kw": 0.1,
+        "comfort_min_c": 19.5, "discomfort_eur_per_kh": 0.5,
+    }  # fmt: skip
+
+
+def heat_pump_tank(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    return {
+        "capacity_kwh": draw(tenths(4, 12)), "power_kw": 2.0, "power_min_kw": draw(one(0.0, 0.6)),
+        "demand_kw": draw(row(axis, one(0.0, 0.5, 2.0))), "end": draw(one("free", "start", "value")),
+        "end_value_eur_per_kwh": 0.08, "loss_per_h": draw(one(0.0, 0.02)),
+    }  # fmt: skip
+
+
+def chp(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    return {
+        "power_max_kw": 10.0, "power_min_kw": draw(one(5.0, 8.0)), "start_cost_eur": draw(one(0.0, 0.5)),
+        "min_up_h": draw(one(0.0, 2.0)), "min_down_h": draw(one(0.0, 2.0)), "on_start": draw(st.booleans()),
+        "hours_in_status_h": draw(one(1.0, 9.0)), "dump": draw(st.booleans()),
+    }  # fmt: skip
+
+
+def gas_boiler(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    return {"power_kw": 20.0, "power_min_kw": draw(one(0.0, 4.0))}
+
+
+def converter(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    return {"power_kw": 8.0, "power_min_kw": draw(one(0.0, 2.0)), "efficiency": draw(one(0.98, 3.0))}
+
+
+def thermal_store(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    end = draw(one("start", "free"))
+    return {"capacity_kwh": draw(tenths(5, 20)), "power_kw": 10.0, "end": end, "loss_per_h": draw(one(0.0, 0.01))}
+
+
+def heat_demand(draw: Draw, axis: Axis) -> Mapping[str, Any]:
+    return {"power_kw": draw(row(axis, tenths(0, 12)))}
+
+
+HOME: dict[str, Maker] = {
+    "load": load,
+    "pv": pv,
+    "battery": battery,
+    "ev-session": ev_session,
+    "shiftable-load": shiftable_load,
+    "heat-pump-building": heat_pump_building,
+    "heat-pump-tank": heat_pump_tank,
+}
+"""What stands behind a house's meter, on one electricity node."""
+PLANT: dict[str, tuple[tuple[str, ...], Maker]] = {
+    "chp": (("grid", "heat", "gas"), chp),
+    "converter": (("grid", "heat"), converter),
+    "gas-boiler": (("gas", "heat"), gas_boiler),
+    "heat-demand": (("heat",), heat_demand),
+    "thermal-store": (("heat",), thermal_store),
+}
+"""A heating plant: all of it together, each at its nodes."""
+
+
+# --- nodes, contracts, districts -------------------------------------------------------------------------------------
+
+
+def supply(draw: Draw, axis: Axis, spread: st.SearchStrategy[float], low: int = -30) -> Commitment:
+    buy = draw(row(axis, cents(low, 40)))
+    return energy_price(axis, "grid", buy, buy - draw(spread))
+
+
+@st.composite
+def sketches(
+    draw: Draw,
+    homes: tuple[str, ...] = tuple(HOME),
+    most: int = 4,
+    plant: bool = True,
+    steps: tuple[int, int] = (3, 6),
+    step_min: tuple[int, ...] = (30, 60),
+    spread: tuple[float, ...] = (0.0, 0.02, 0.1),
+    low: int = -30,
+    contracts: bool = True,
+) -> Sketch:
+    """A grid connection, one or two houses, sometimes a heating plant; prices, a peak charge, hours of breach.
+
+    ``spread``: how much cheaper selling is; ``low``: the lowest price [ct/kWh].
+    """
+    axis = hours(draw(st.integers(*steps)), draw(one(*step_min)))
+    houses = [f"house-{k}" for k in range(draw(st.integers(1, 2)))]
+    nodes: list[Node] = [node(axis, "grid", None, draw(one(20.0, 40.0)), draw(one(15.0, 30.0)))]
+    nodes += [node(axis, name, "grid", draw(one(12.0, 20.0)), draw(one(6.0, 12.0))) for name in houses]
+    picked = draw(st.lists(st.tuples(one(*homes), one(*houses)), min_size=1, max_size=most))
+    devices = [Device(f"{name}-{k}", name, (at,), HOME[name](draw, axis)) for k, (name, at) in enumerate(picked)]
+    commitments = [supply(draw, axis, one(*spread), low)]
+    if plant and draw(st.integers(0, 3)) == 3:
+        nodes += [node(axis, "heat", None, 0.0, carrier="heat"), node(axis, "gas", None, 80.0, 0.0, "gas")]
+        devices += [Device(name, name, at, make(draw, axis)) for name, (at, make) in PLANT.items()]
+        commitments.append(energy_price(axis, "gas", 0.08))
+    if contracts and draw(st.booleans()):
+        price, past = draw(one(0.1, 0.5)), draw(one(0.0, 2.0))
+        commitments.append(peak_price(axis, "grid", [price], so_far=past))
+    if contracts and draw(st.integers(0, 3)) == 3:
+        commitments.append(hours_price(axis, "grid", draw(one(2.0, 4.0)), draw(one(0.3, 12.41))))
+    return Sketch(axis, tuple(nodes), tuple(devices), tuple(commitments))

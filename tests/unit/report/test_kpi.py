@@ -1,0 +1,158 @@
+"""Key figures and shortfalls, by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gridopt.assets import FAMILY_NAMES, family
+from gridopt.clock import Axis
+from gridopt.model.inputs import INF, Commitment, Flow, Group, Inputs, Node
+from gridopt.report import kpi
+from gridopt.verify import Ledger, Trace, bill
+
+AXIS = Axis(datetime(2026, 1, 14, 23, tzinfo=UTC), 30, 4)
+FREE = np.full(4, INF)
+
+
+def group(name: str, ids: tuple[str, ...], nodes: dict[str, list[int]], **columns: Any) -> Group:
+    where = {port: np.array(k) for port, k in nodes.items()}
+    return Group(family(name), (), 4, ids, columns, where, np.zeros(len(ids), np.int64))
+
+
+def house(load: list[float], sun: list[float], charge: list[float], discharge: list[float]) -> tuple[Inputs, Trace]:
+    """A load and a plant at ``house``, a battery at ``grid`` above it, powers given by hand."""
+    nodes = (
+        Node("grid", "electricity", None, FREE, FREE, np.zeros(4)),
+        Node("house", "electricity", "grid", FREE, FREE, np.zeros(4)),
+    )
+    groups = (
+        group("load", ("load-a",), {"ac": [1]}),
+        group("pv", ("pv-a",), {"ac": [1]}),
+        group("battery", ("bat-a",), {"ac": [0]}, capacity_kwh=np.array([10.0])),
+    )
+    c, d = np.array([charge]), np.array([discharge])
+    steps = (
+        {"ac_kw": np.array([load])},
+        {"ac_kw": -np.array([sun]), "generation_kw": np.array([sun]), "curtailed_kw": np.zeros((1, 4))},
+        {"ac_kw": c - d, "charge_kw": c, "discharge_kw": d},
+    )
+    return Inputs(AXIS, nodes, groups), Trace(steps, ({}, {}, {}))
+
+
+def test_local_shares_without_a_store() -> None:
+    inputs, trace = house([4, 4, 2, 0], [0, 2, 6, 2], [0] * 4, [0] * 4)
+    made, used, local = kpi.local_energy(inputs, trace)
+    for k in range(2):
+        assert (made[k], used[k], local[k]) == (5.0, 5.0, 2.0)
+
+
+def test_what_a_store_takes_from_the_sun_and_gives_to_a_load_is_local() -> None:
+    """At ``grid`` 2 kW of the surplus go into the battery and 1.5 kW come back to the load; ``house`` sees no store."""
+    inputs, trace = house([0, 0, 4, 4], [0, 4, 0, 0], [0, 2, 0, 0], [0, 0, 1.5, 0])
+    made, used, local = kpi.local_energy(inputs, trace)
+    assert (made.tolist(), used.tolist()) == ([2.0, 2.0], [4.0, 4.0])
+    assert local.tolist() == [0.75, 0.0]
+    net = np.array([[0, -2, 2.5, 4], [0, -4, 4, 4]], float)
+    figures = kpi.node_kpis(inputs, net, trace)
+    assert figures["grid"]["self_consumption"] == pytest.approx(0.375)
+    assert figures["grid"]["self_sufficiency"] == pytest.approx(0.1875)
+    assert figures["grid"]["import_kwh"] == pytest.approx(3.25)
+    assert figures["grid"]["export_kwh"] == pytest.approx(1.0)
+    assert figures["grid"]["peak_import_kw"] == 4.0
+    assert kpi.asset_kpis(inputs, trace)["bat-a"] == pytest.approx({"discharged_kwh": 0.75, "cycles": 0.075})
+
+
+def test_what_a_store_took_from_the_grid_is_not_local() -> None:
+    inputs, trace = house([0, 0, 4, 4], [0, 0, 0, 0], [3, 0, 0, 0], [0, 0, 2, 0])
+    assert kpi.local_energy(inputs, trace)[2].tolist() == [0.0, 0.0]
+
+
+def test_what_a_store_gives_back_to_the_grid_is_not_local() -> None:
+    inputs, trace = house([0, 0, 0, 0], [4, 0, 0, 0], [4, 0, 0, 0], [0, 0, 3, 0])
+    assert kpi.local_energy(inputs, trace)[2].tolist() == [0.0, 0.0]
+
+
+def test_shares_are_left_out_where_nothing_is_produced() -> None:
+    inputs, trace = house([1] * 4, [0] * 4, [0] * 4, [0] * 4)
+    assert "self_consumption" not in kpi.node_kpis(inputs, np.ones((2, 4)), trace)["grid"]
+
+
+def test_a_battery_is_a_store_and_a_car_is_not() -> None:
+    assert [name for name in FAMILY_NAMES if kpi.is_store(family(name))] == ["battery"]
+
+
+# --- shortfalls ------------------------------------------------------------------------------------------------------
+
+
+def found(inputs: Inputs, trace: Trace) -> list[kpi.Shortfall]:
+    deadlines = [np.full(g.n, 4) for g in inputs.groups]
+    return kpi.shortfalls(inputs, np.zeros((len(inputs.nodes), 4)), trace, Ledger({}), deadlines)
+
+
+def test_powers_and_kelvins_add_up_over_time_and_stocks_do_not() -> None:
+    node = Node("grid", "electricity", None, FREE, FREE, np.zeros(4))
+    heat = Node("heat", "heat", None, FREE, FREE, np.zeros(4))
+    inputs = Inputs(
+        AXIS,
+        (node, heat),
+        (
+            group("heat-demand", ("hall",), {"heat": [1]}),
+            group("heat-pump-building", ("flat-a", "flat-b"), {"ac": [0, 0]}),
+            group("battery", ("bat-a",), {"ac": [0]}),
+        ),
+    )
+    trace = Trace(
+        (
+            {"unmet_kw": np.array([[0.0, 2.0, 3.0, 0.0]])},
+            {"under_k": np.array([[0.0, 0.0, 0.5, 0.5], [1e-7] * 4]), "over_k": np.zeros((2, 4))},
+            {"outside_kwh": np.array([[2.0, 1.0, 0.0, 0.0]])},
+        ),
+        ({}, {}, {"end_short_kwh": np.array([0.25])}),
+    )
+    hall, flat, end, outside = found(inputs, trace)
+    assert (hall.id, hall.amount, hall.unit, hall.worst) == ("hall", 2.5, "kWh", 3.0)
+    assert (hall.first, hall.last, hall.steps) == (1, 3, 2)
+    assert (flat.id, flat.amount, flat.unit, flat.goal) == ("flat-a", 0.5, "K·h", "warm enough")
+    assert (end.amount, end.unit, end.first, end.last) == (0.25, "kWh", 3, 4)
+    assert (outside.amount, outside.unit, outside.first, outside.last) == (2.0, "kWh", 0, 2)
+    assert kpi.shortfall_record(hall, inputs)["start"] == "2026-01-14T23:30:00+00:00"
+    assert kpi.shortfall_record(hall, inputs)["end"] == "2026-01-15T00:30:00+00:00"
+
+
+def limited(measure: Any, above: float, below: float = 0.0, kind: Any = "penalty", periods: int = 1) -> list[Any]:
+    """A commitment of 3 kW on a load of 1, 4, 5, 2 kW."""
+    inputs, trace = house([1, 4, 5, 2], [0] * 4, [0] * 4, [0] * 4)
+    period = np.arange(4) if periods == 4 else np.zeros(4, np.int64)
+    c = Commitment(
+        "feeder", (Flow(1.0, node="grid"),), measure, period, np.full(4, 3.0), np.full(periods, above),
+        np.full(periods, below), kind, ("breach", "below"),
+    )  # fmt: skip
+    inputs = Inputs(AXIS, inputs.nodes, inputs.groups, (c,))
+    net = np.array([[1, 4, 5, 2], [1, 4, 5, 2]], float)
+    deadlines = [np.full(g.n, 4) for g in inputs.groups]
+    return kpi.shortfalls(inputs, net, trace, bill(inputs, net, trace), deadlines)
+
+
+@pytest.mark.parametrize(
+    ("measure", "periods", "amount", "unit"),
+    [("energy", 4, 1.5, "kWh"), ("peak", 1, 2.0, "kW"), ("hours", 1, 1.0, "h")],
+)
+def test_a_priced_limit_exceeded(measure: str, periods: int, amount: float, unit: str) -> None:
+    (s,) = limited(measure, 1.0, periods=periods)
+    assert (s.what, s.id, s.amount, s.unit, s.worst) == ("commitment", "feeder", amount, unit, 2.0)
+    assert (s.first, s.last, s.steps) == (1, 3, 2)
+
+
+def test_a_priced_floor_not_reached() -> None:
+    (s,) = limited("energy", 0.0, 1.0, periods=4)
+    assert (s.amount, s.worst, s.first, s.last, s.steps) == (1.5, 2.0, 0, 4, 2)
+
+
+def test_contracts_in_cash_and_wishes_to_stay_near_are_no_goals() -> None:
+    assert limited("energy", 1.0, periods=4, kind="cash") == []
+    assert limited("energy", 1.0, 1.0, periods=4) == []
+    assert limited("energy", 0.0, periods=4) == []

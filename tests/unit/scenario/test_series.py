@@ -1,0 +1,279 @@
+"""Series: from files, schedules and the generator onto the plan's steps, on days of 23, 24 and 25 hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridopt.clock import STEPS_MIN, Axis, day_axis
+from gridopt.errors import ScenarioError
+from gridopt.scenario.load import Scenario, load
+from gridopt.scenario.resample import Intervals, edges, onto
+
+Write = Callable[..., Path]
+Load = Callable[..., Scenario]
+
+PARIS = "Europe/Paris"
+DAYS = {23: date(2026, 3, 29), 24: date(2026, 1, 15), 25: date(2026, 10, 25)}
+
+LOAD = """\
+format = 1
+[horizon]
+start = "{start}"
+step_min = {step}
+[series]
+files = ["series.csv"]
+[node.grid]
+[commitment.supply]
+kind = "energy"
+node = "grid"
+buy_eur_per_kwh = 0.2
+[asset.house]
+family = "load"
+node = "grid"
+power_kw = "{name}"
+"""
+
+
+def toml(day: date, step: int = 15, name: str = "load-a") -> str:
+    return LOAD.format(start=day.isoformat(), step=step, name=name)
+
+
+def power(scenario: Scenario) -> np.ndarray:
+    (values,) = scenario.tables[0].user["power_kw"]
+    return np.asarray(values)
+
+
+def midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(PARIS)).astimezone(UTC)
+
+
+def csv_of(start: datetime, step_min: int, count: int, *, local: bool) -> str:
+    """Values 0, 1, 2 … at UTC instants, or at what a wall clock shows then."""
+    lines = ["time,load-a"]
+    for k in range(count):
+        t = start + timedelta(minutes=step_min * k)
+        text = f"{t.astimezone(ZoneInfo(PARIS)):%Y-%m-%dT%H:%M}" if local else f"{t:%Y-%m-%dT%H:%M}Z"
+        lines.append(f"{text},{k}")
+    return "\n".join(lines) + "\n"
+
+
+# --- the rule --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hours", DAYS)
+@pytest.mark.parametrize("step", STEPS_MIN)
+@pytest.mark.parametrize("local", [False, True], ids=["utc", "wall-clock"])
+def test_hourly_values_hold_and_finer_ones_are_averaged(build: Load, hours: int, step: int, local: bool) -> None:
+    day = DAYS[hours]
+    hourly = build(toml(day, step), {"series.csv": csv_of(midnight(day), 60, hours, local=local)})
+    assert hourly.axis.steps == hours * 60 // step
+    np.testing.assert_array_equal(power(hourly), np.repeat(np.arange(hours), 60 // step))
+
+    fine = build(toml(day, step), {"series.csv": csv_of(midnight(day), 5, hours * 12, local=local)})
+    per = step // 5
+    np.testing.assert_allclose(power(fine), np.arange(hours * 12).reshape(-1, per).mean(1), atol=5e-7)
+
+
+@pytest.mark.parametrize(("source", "step"), [(10, 15), (15, 10), (30, 5), (20, 15)])
+def test_steps_that_do_not_divide_each_other_share_by_time(build: Load, source: int, step: int) -> None:
+    day = DAYS[24]
+    found = power(build(toml(day, step), {"series.csv": csv_of(midnight(day), source, 1440 // source, local=False)}))
+    minutes = np.repeat(np.arange(1440 // source), source).reshape(-1, step)
+    np.testing.assert_allclose(found, minutes.mean(1), atol=5e-7)
+
+
+@given(
+    axis_step=st.sampled_from(STEPS_MIN),
+    source=st.sampled_from([1, 2, 3, 5, 7, 10, 15, 30, 60, 120]),
+    shift=st.integers(-180, 180),
+    values=st.lists(st.one_of(st.none(), st.floats(-1e4, 1e4)), min_size=1, max_size=80),
+)
+def test_the_mean_of_each_step_is_that_of_its_minutes(
+    axis_step: int, source: int, shift: int, values: list[float | None]
+) -> None:
+    axis = Axis(datetime(2026, 3, 28, 23, tzinfo=UTC), axis_step, 240 // axis_step)
+    start = int(axis.start.timestamp()) + 60 * (shift + source * np.arange(len(values)))
+    array = np.array([np.nan if v is None else v for v in values])
+    minutes = np.full(240, np.nan)
+    for at, value in zip((start - edges(axis)[0]) // 60, array, strict=True):
+        for minute in range(at, at + source):
+            if 0 <= minute < 240:
+                minutes[minute] = value
+    by_step = minutes.reshape(-1, axis_step)
+    found, covered = onto(axis, Intervals(start, start + 60 * source, np.arange(len(start))), array)
+    np.testing.assert_array_equal(covered, ~np.isnan(by_step).any(1))
+    np.testing.assert_allclose(found[covered], by_step.mean(1)[covered], atol=1e-6)
+
+
+def test_values_have_six_decimals_and_no_negative_zero(build: Load) -> None:
+    rows = "".join(f"2026-01-15T{h:02d}:00,{'-1e-9' if h else '0.12345678'}\n" for h in range(24))
+    found = power(build(toml(DAYS[24]), {"series.csv": "time,load-a\n" + rows}))
+    assert found[0] == 0.123457
+    assert not np.signbit(found).any()
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_may_hold_years_gaps_elsewhere_and_any_order(build: Load) -> None:
+    rows = csv_of(midnight(date(2025, 12, 1)), 60, 24 * 60, local=False).splitlines()
+    head, body = rows[0], rows[1:]
+    del body[100:110]
+    body.reverse()
+    found = power(build(toml(DAYS[24]), {"series.csv": "\n".join([head, *body, "", ""])}))
+    first = round((midnight(DAYS[24]) - midnight(date(2025, 12, 1))).total_seconds() / 3600)
+    np.testing.assert_array_equal(found[::4], first + np.arange(24))
+
+
+def test_days_hold_from_local_midnight_to_local_midnight(build: Load) -> None:
+    rows = "time,load-a\n" + "".join(f"2026-10-{d},{d}\n" for d in range(22, 29))
+    np.testing.assert_array_equal(power(build(toml(DAYS[25], 60), {"series.csv": rows})), np.full(25, 25.0))
+
+
+def test_the_hour_that_clocks_repeat_may_not_be_left_out(write: Write) -> None:
+    rows = "time,load-a\n" + "".join(f"2026-10-25T{h:02d}:00,{h}\n" for h in range(24))
+    with pytest.raises(ScenarioError, match=r"1 of 25 steps have no value, the first at 2026-10-25T02:00\+01:00"):
+        load(write(toml(DAYS[25], 60), {"series.csv": rows}))
+
+
+@pytest.mark.parametrize("zone", ["UTC", None], ids=["instants", "wall-clock"])
+def test_parquet_gives_the_same_as_csv(build: Load, write: Write, tmp_path: Path, zone: str | None) -> None:
+    day = DAYS[25]
+    start = midnight(day) if zone else datetime(day.year, day.month, day.day)
+    times = [start + timedelta(minutes=15 * k) for k in range(100)]
+    if zone is None:  # a wall clock shows 02:00 to 02:45 twice
+        times = [
+            t.astimezone(ZoneInfo(PARIS)).replace(tzinfo=None)
+            for t in (midnight(day) + timedelta(minutes=15 * k) for k in range(100))
+        ]
+    table = pa.table({"time": pa.array(times, pa.timestamp("ns", zone)), "load-a": pa.array(range(100), pa.int32())})
+    folder = write(toml(day).replace("series.csv", "series.parquet"))
+    pq.write_table(table, folder / "series.parquet")
+    np.testing.assert_array_equal(power(load(folder)), np.arange(100.0))
+
+
+def test_offsets_other_than_utc_and_another_time_column(build: Load) -> None:
+    rows = "when,load-a\n" + "".join(f"2026-01-15 {h:02d}:00+01:00,{h}\n" for h in range(24))
+    text = toml(DAYS[24], 60).replace('files = ["series.csv"]', 'files = ["series.csv"]\ntime = "when"')
+    np.testing.assert_array_equal(power(build(text, {"series.csv": rows})), np.arange(24.0))
+
+
+@pytest.mark.parametrize(
+    ("column", "factor"), [("load_w", 1e-3), ("load_mw", 1e3), ("load_kw", 1.0), ("load_a", 1.0), ("house", 1.0)]
+)
+def test_units_of_the_trade_are_converted_and_told(build: Load, column: str, factor: float) -> None:
+    rows = csv_of(midnight(DAYS[24]), 60, 24, local=False).replace("load-a", column)
+    found = build(toml(DAYS[24], 60, column), {"series.csv": rows})
+    np.testing.assert_allclose(power(found), np.arange(24) * factor)
+    assert bool(found.notes) == (factor != 1.0)
+
+
+def test_an_empty_cell_of_a_column_that_is_not_used_is_no_mistake(build: Load) -> None:
+    rows = "time,load-a,other\n" + "".join(f"2026-01-15T{h:02d}:00,{h},\n" for h in range(24))
+    np.testing.assert_array_equal(power(build(toml(DAYS[24], 60), {"series.csv": rows})), np.arange(24.0))
+
+
+def test_whole_numbers_may_turn_into_fractions_far_down_a_file(build: Load) -> None:
+    start = midnight(date(2020, 1, 1))
+    count = 24 * (DAYS[24] - date(2020, 1, 1)).days + 24
+    lines = csv_of(start, 60, count, local=False).splitlines()
+    lines[-1] = lines[-1].partition(",")[0] + ",0.5"
+    found = power(build(toml(DAYS[24], 60), {"series.csv": "\n".join(lines)}))
+    assert found[-1] == 0.5
+    assert found[0] == count - 24
+
+
+def test_files_from_a_spreadsheet(build: Load) -> None:
+    """A byte-order mark, Windows line ends, quotes and spaces in the header are no matter."""
+    rows = '\ufefftime, load-a ,"a, b"\r\n' + "".join(f'"2026-01-15T{h:02d}:00",{h},x\r\n' for h in range(24))
+    np.testing.assert_array_equal(power(build(toml(DAYS[24], 60), {"series.csv": rows})), np.arange(24.0))
+
+
+# --- schedules and generated series ----------------------------------------------------------------------------------
+
+SCHEDULE = """
+[schedule.tariff]
+default = 1
+rules = [
+  { days = "mon-fri", from = "07:00", to = "19:00", value = 2 },
+  { from = "22:10", to = "06:00", value = 3 },
+  { days = "sun", value = 4 },
+]
+"""
+
+
+@pytest.mark.parametrize("hours", DAYS)
+@pytest.mark.parametrize("step", STEPS_MIN)
+def test_schedules_follow_the_wall_clock(build: Load, hours: int, step: int) -> None:
+    """Sunday 29 March and 25 October, Thursday 15 January; a later rule wins, an odd edge is shared by time."""
+    text = toml(DAYS[hours], step, "tariff").replace('files = ["series.csv"]', "") + SCHEDULE
+    found = build(text, {})
+    local = found.axis.local
+    expected = []
+    for t in local:
+        values = []
+        for minute in range(step):
+            clock = (t.hour * 60 + t.minute + minute) % 1440
+            value = 1.0
+            if t.weekday() < 5 and 420 <= clock < 1140:
+                value = 2.0
+            if clock >= 22 * 60 + 10 or clock < 360:
+                value = 3.0
+            if t.weekday() == 6:
+                value = 4.0
+            values.append(value)
+        expected.append(np.mean(values))
+    np.testing.assert_allclose(power(found), expected, atol=5e-7)
+
+
+def test_generated_series_are_those_of_the_generator(build: Load) -> None:
+    from gridopt.scenario.generate import KINDS
+
+    text = toml(DAYS[24], 15, "home").replace('files = ["series.csv"]', "")
+    found = build(text + '[generate.home]\nkind = "household"\nseed = 7\nannual_kwh = 3000\n')
+    np.testing.assert_array_equal(power(found), KINDS["household"](found.axis, 7, annual_kwh=3000))
+
+
+def test_a_series_is_read_once_and_its_file_fingerprinted(build: Load) -> None:
+    import hashlib
+
+    rows = csv_of(midnight(DAYS[24]), 60, 24, local=False)
+    found = build(toml(DAYS[24]), {"series.csv": rows})
+    assert found.sources["series.csv"] == hashlib.sha256(rows.encode()).hexdigest()
+    assert list(found.sources) == ["scenario.toml", "series.csv"]
+
+
+def test_seven_days_over_the_change_of_clocks() -> None:
+    for first in (date(2026, 3, 26), date(2026, 10, 22)):
+        axis = day_axis(first, 7, 15, PARIS)
+        assert axis.steps == 7 * 96 + (4 if first.month == 10 else -4)
+
+
+def test_real_prices_are_read_in_place(write: Write, shared_data: Path) -> None:
+    """A column of EUR/MWh in a real file serves as EUR/kWh, hour by hour, over the change of clocks."""
+    file = shared_data / "prices_dayahead_hourly_2024-03_2024-09.csv"
+    if not file.is_file():
+        pytest.skip(f"no {file.name} in {shared_data}")
+    text = toml(date(2024, 3, 30), 15, "x").replace(
+        'files = ["series.csv"]', f'files = ["{file}"]\ntime = "timestamp_utc"'
+    )
+    text = text.replace("[horizon]", "[horizon]\ndays = 2").replace('power_kw = "x"', "power_kw = 1")
+    found = load(write(text.replace("buy_eur_per_kwh = 0.2", 'buy_eur_per_kwh = "fr_eur_per_mwh"')))
+    (supply,) = found.commitments
+    assert len(supply.price_above) == (24 + 23) * 4
+    raw = [line.split(",") for line in file.read_text().splitlines()]
+    column = raw[0].index("fr_eur_per_mwh")
+    by_hour = {cells[0]: float(cells[column]) for cells in raw[1:]}
+    hours = [f"{datetime.fromtimestamp(s, UTC):%Y-%m-%dT%H:%M:%SZ}" for s in edges(found.axis)[:-1:4]]
+    np.testing.assert_allclose(supply.price_above[::4], [by_hour[h] / 1000 for h in hours], atol=5e-7)
+    np.testing.assert_array_equal(supply.price_above.reshape(-1, 4).std(1), 0)
