@@ -21,7 +21,7 @@ def explain(run: Path, as_json: bool) -> None:
     with common.progress() as tell:
         tell("starting")
         common.quick_imports()
-        from gridopt.jobs import explain as job
+        import gridopt.jobs.explain as job
 
         found = common.unless_stopped(lambda: job.explain(run, tell))
     click.echo(common.document(found) if as_json else job.words(found))

@@ -108,6 +108,7 @@ class WholeSet:
     one_of: bool
     large: bool
     guides: tuple[Ints, ...] = ()
+    block: Block | None = None
 
 
 @dataclass(frozen=True)
@@ -403,7 +404,7 @@ def _decisions(blocks: list[Block]) -> tuple[list[SemiSet], list[WholeSet], list
                 continue
             if isinstance(d, Whole):
                 counts = [block.columns(name) for name in d.guides]
-                whole.append(WholeSet(columns, d.one_of, d.large, tuple(c for c in counts if c is not None)))
+                whole.append(WholeSet(columns, d.one_of, d.large, tuple(c for c in counts if c is not None), block))
             elif isinstance(d, SemiContinuous):
                 least = block.group.columns[d.minimum]
                 minimum = np.broadcast_to(least[:, None] if least.ndim == 1 else least, columns.shape)

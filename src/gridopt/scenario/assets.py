@@ -120,8 +120,12 @@ def _enter(entries: list[Entry], first: dict[str, Entry], entry: Entry, report: 
 def check_id(entry: Entry, report: Report) -> None:
     """Ids stand in paths of ``--set`` and in file names: no dots, spaces or slashes."""
     if not GOOD_ID.fullmatch(entry.id):
-        mend = re.sub(r"[^A-Za-z0-9_-]+", "-", entry.id).strip("-_") or "a name"
-        report.add(entry.place, "bad-id", where=entry.where, mend=mend)
+        report.add(entry.place, "bad-id", where=entry.where, mend=good_id(entry.id))
+
+
+def good_id(name: str) -> str:
+    """The id nearest to a name that is not allowed as one."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_") or "a name"
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from gridopt.clock import Axis, Floats
 from gridopt.model.inputs import Commitment, Flow, Measure
 from gridopt.scenario import schema
 from gridopt.scenario.announced import Run, announced
-from gridopt.scenario.assets import AssetTable
+from gridopt.scenario.assets import GOOD_ID, AssetTable, good_id
 from gridopt.scenario.document import Document
 from gridopt.scenario.mistakes import Place, Report, Where, did_you_mean, listed, quoted
 from gridopt.scenario.schema import Section, read_model
@@ -82,6 +82,8 @@ def build_commitments(said: Mapping[str, Mapping[str, object]], context: Context
     found: list[Commitment] = []
     for name, values in said.items():
         term = Term(name, context)
+        if not GOOD_ID.fullmatch(name):
+            context.report.add(term.place, "bad-id", where=term.where, mend=good_id(name))
         kind = values.get("kind")
         model = schema.COMMITMENTS.get(kind) if isinstance(kind, str) else None
         if model is None:

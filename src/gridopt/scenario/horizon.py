@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -70,9 +71,10 @@ def _start(said: Horizon, zone: ZoneInfo, day: date | None, document: Document, 
 
 
 def _from_now(now: datetime, said: Horizon, zone: ZoneInfo) -> Axis:
-    minutes = int(now.timestamp()) // 60
-    whole = minutes + (1 if now.timestamp() > minutes * 60 else 0)
-    start = datetime.fromtimestamp(-(-whole // said.step_min) * said.step_min * 60, UTC)
+    offset = now.astimezone(zone).utcoffset() or timedelta()  # steps are whole by the local clock
+    local_s = now.timestamp() + offset.total_seconds()
+    whole_s = math.ceil(local_s / 60 / said.step_min) * said.step_min * 60
+    start = datetime.fromtimestamp(whole_s - offset.total_seconds(), UTC)
     if said.hours is not None:
         return Axis(start, said.step_min, round(said.hours * 60 / said.step_min), said.zone)
     last = start.astimezone(zone).date() + timedelta(days=max(said.days or 1, 2))

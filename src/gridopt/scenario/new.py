@@ -17,7 +17,7 @@ format = 1
 title = "{title}"
 
 [horizon]
-start = "2026-06-15"      # first local day; `gridopt run {name} --date 2026-06-16` plans another
+start = "2026-03-16"      # first local day; `gridopt run {name} --date 2026-03-17` plans another
 days = 1
 step_min = 15             # 5, 10, 15, 30 or 60
 zone = "Europe/Paris"
@@ -35,8 +35,8 @@ seed = 1
 annual_kwh = 3500
 
 [schedule.tariff]         # local time; a later rule overrides an earlier one
-default = 0.27
-rules = [{{ days = "mon-sun", from = "22:00", to = "06:00", value = 0.20 }}]
+default = 0.28
+rules = [{{ days = "mon-sun", from = "22:00", to = "06:00", value = 0.17 }}]
 
 # Nodes: where power balances. The one without a parent is the connection to the outside.
 [node.grid]

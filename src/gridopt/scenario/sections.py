@@ -18,12 +18,15 @@ BY_NAME = {"generate": "[generate.pv-south]", "schedule": "[schedule.office]", "
 BY_NAME |= {"asset": "[asset.bat-a]", "commitment": "[commitment.supply]"}
 LISTS = {"pin": "[[pin]]", "outage": "[[outage]]", "rule": "[[rule]]"}
 SINGLE = {"horizon": "[horizon]", "series": "[series]", "nodes": "[nodes]", "solve": "[solve]"}
+WRONG: Table = {}
+"""Stands for a section that is no table, and reported."""
+
 KNOWN = ("format", "title", *SINGLE, *BY_NAME, *LISTS, *FAMILY_NAMES)
 
 
 @dataclass
 class Sections:
-    """What the user wrote, by section. Raw tables where families or kinds decide what they may hold."""
+    """What the user wrote. ``raw`` (section → id → table), ``lists`` and ``single`` are not looked into yet."""
 
     title: str
     horizon: schema.Horizon | None
@@ -50,25 +53,18 @@ def read_sections(document: Document, report: Report) -> Sections:
     raw = {key: _tables_by_name(document, key, example, report) for key, example in BY_NAME.items()}
     lists = {key: _list(document, key, example, report) for key, example in LISTS.items()}
     families = {key: _table(document, key, f"[{key}]", report) for key in FAMILY_NAMES if key in data}
-    specs = {k: read_model(schema.table_model(k), v, k, document.place(k), report) for k, v in families.items()}
-    nodes = read_model(schema.Table, single["nodes"], "nodes", document.place("nodes"), report)
+
+    def read(model: type[schema.Section], values: Table, *key: str) -> Any:
+        return read_model(model, values, " ".join(key), document.place(*key), report)
+
+    horizon = read(schema.Horizon, single["horizon"], "horizon") if single["horizon"] is not WRONG else None
+    series = read(schema.SeriesFiles, single["series"], "series") or schema.SeriesFiles.model_validate({})
+    schedule = {name: read(schema.Schedule, values, "schedule", name) for name, values in raw["schedule"].items()}
+    specs = {name: read(schema.table_model(name), values, name) for name, values in families.items()}
+    nodes = read(schema.Table, single["nodes"], "nodes")
     single["nodes"] = nodes.model_dump() if nodes else {}
-    return Sections(
-        title,
-        read_model(schema.Horizon, single["horizon"], "horizon", document.place("horizon"), report)
-        if isinstance(data.get("horizon", {}), dict)
-        else None,
-        read_model(schema.SeriesFiles, single["series"], "series", document.place("series"), report)
-        or schema.SeriesFiles.model_validate({}),
-        {
-            name: read_model(schema.Schedule, values, f"schedule {name}", document.place("schedule", name), report)
-            for name, values in raw["schedule"].items()
-        },
-        {name: spec.model_dump() for name, spec in specs.items() if spec},
-        raw,
-        lists,
-        single,
-    )
+    dumped = {name: spec.model_dump() for name, spec in specs.items() if spec}
+    return Sections(title, horizon, series, schedule, dumped, raw, lists, single)
 
 
 def _check_format(document: Document, report: Report) -> None:
@@ -83,7 +79,7 @@ def _table(document: Document, key: str, example: str, report: Report) -> Table:
     if isinstance(value, dict):
         return value
     report.add(document.place(key), "not-section", key=key, value=quoted(value), example=example)
-    return {}
+    return WRONG
 
 
 def _tables_by_name(document: Document, key: str, example: str, report: Report) -> dict[str, Table]:

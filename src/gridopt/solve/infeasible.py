@@ -268,10 +268,7 @@ def _decisions(a: Assembly) -> int:
 
 
 def _keep_whole(session: Session, a: Assembly, lower: Floats, upper: Floats) -> None:
-    """Declare every decision of the devices, within the bounds given.
-
-    A node's direction is left out: what it draws on balance is all that its limits see.
-    """
+    """Declare every decision, within the bounds given. A node's direction matters only where a rule speaks of it."""
     for s in a.semi:
         j = s.columns.ravel()
         positive = s.minimum.ravel() > 0
@@ -291,13 +288,18 @@ def _keep_whole(session: Session, a: Assembly, lower: Floats, upper: Floats) -> 
 
 
 def _exclusive(a: Assembly) -> Iterator[tuple[Ints, Ints]]:
-    """Columns of the devices that exclude each other."""
+    """Columns that exclude each other: of devices, and of nodes whose import or export a rule speaks of."""
     for block in a.blocks:
         for d in block.group.family.decisions:
             if isinstance(d, Exclusive):
                 first, second = block.columns(d.first), block.columns(d.second)
                 if first is not None and second is not None:
                     yield first.ravel(), second.ravel()
+    sided = {name for r in a.inputs.rules for _, what, name, side, _ in r.terms if what == "node" and side != "net_kw"}
+    for name in sorted(sided):
+        columns = a.nodes[a.inputs.node_index[name]]
+        if len(columns.import_):
+            yield columns.import_, columns.export
 
 
 def _exclude(session: Session, one: Ints, two: Ints, upper: Floats) -> None:
@@ -395,8 +397,8 @@ def _own_bounds(a: Assembly, block: Block) -> tuple[Floats, Floats]:
 class _Elastic:
     """The district's programme with what may give added as columns ≥ 0, and which item each of them belongs to.
 
-    Its own bounds never cross: where a limit contradicts itself (a reserve larger than the limit) the sorted bounds
-    stand, and the violation is read from the flows.
+    Its own bounds never cross: where a device's or a rule's do (``crossed``: columns), they stand sorted, and what
+    they violate is read from the values.
     """
 
     def __init__(self, a: Assembly, with_assets: bool) -> None:
@@ -405,9 +407,12 @@ class _Elastic:
         self.held = _Held.of(a)
         self.lower, self.upper = a.lp.lower.copy(), a.lp.upper.copy()
         self.row_lower, self.row_upper = a.lp.row_lower.copy(), a.lp.row_upper.copy()
+        self.crossed = np.flatnonzero(self.lower > self.upper)
+        self.lower, self.upper = np.minimum(self.lower, self.upper), np.maximum(self.lower, self.upper)
+        low, high = np.minimum(self.row_lower, self.row_upper), np.maximum(self.row_lower, self.row_upper)
+        self.row_lower, self.row_upper = low, high
         bounds = [node.net_bounds() for node in a.inputs.nodes]
         self.net_low, self.net_high = np.array([b[0] for b in bounds]), np.array([b[1] for b in bounds])
-        self._sort_bounds()
         matrix = a.lp.matrix().tocoo()
         self._i: list[Ints] = [matrix.coords[0].astype(np.int64)]
         self._j: list[Ints] = [matrix.coords[1].astype(np.int64)]
@@ -428,27 +433,6 @@ class _Elastic:
         self.category, self.item = cat([_NO_INTS, *self._category]), cat([_NO_INTS, *self._item])
         self.weight, self.step = cat([_NO_FLOATS, *self._weight]), cat([_NO_INTS, *self._step])
         self.free = self.n + np.arange(len(self.item))
-
-    def _sort_bounds(self) -> None:
-        low, high = np.minimum(self.net_low, self.net_high), np.maximum(self.net_low, self.net_high)
-        self.crossed = np.zeros_like(low), np.zeros_like(low)
-        """(N, T) how far an import, an export column's own bounds cross [kW]."""
-        for k, c in enumerate(self.a.nodes):
-            for columns, lo, hi, crossed in (
-                (c.import_, low[k], high[k], self.crossed[0]),
-                (c.export, -high[k], -low[k], self.crossed[1]),
-            ):
-                if len(columns):
-                    crossed[k] = np.maximum(self.lower[columns] - self.upper[columns], 0.0)
-                    odd = (lo > 0) | (hi < 0)
-                    self.lower[columns[odd]], self.upper[columns[odd]] = lo[odd].clip(0), hi[odd].clip(0)
-        inside = np.ones(self.n, bool)
-        inside[np.concatenate([_NO_INTS, *(x for c in self.a.nodes for x in (c.net, c.import_, c.export))])] = False
-        self.crossed_columns = np.flatnonzero(inside & (self.lower > self.upper))
-        self.lower, self.upper = np.minimum(self.lower, self.upper), np.maximum(self.lower, self.upper)
-        self.row_lower, self.row_upper = (
-            np.minimum(self.row_lower, self.row_upper), np.maximum(self.row_lower, self.row_upper)
-        )  # fmt: skip
 
     def _add(self, category: int, item: Ints, weight: Floats, step: Ints) -> Ints:
         n = len(item)
@@ -731,7 +715,7 @@ class _Search:
         self.options: list[Option] = []
 
     def explain(self) -> Explanation:
-        if len(self.e.crossed_columns) or not self._all_free():
+        if len(self.e.crossed) or not self._all_free():
             self._assets()
         for lead in (LIMIT, PIN, RULE):
             if (self.e.category == lead).any():
@@ -887,9 +871,9 @@ class _Reader:
         self.e, self.x = e, x
         self.inputs = e.a.inputs
         self.axis = e.a.inputs.axis
-        net = self._net()
-        self.over_in = np.maximum(np.maximum(net - e.net_high, 0.0), e.crossed[0])
-        self.over_out = np.maximum(np.maximum(e.net_low - net, 0.0), e.crossed[1])
+        self.net = self._net()
+        self.over_in = np.maximum(self.net - e.net_high, 0.0)
+        self.over_out = np.maximum(e.net_low - self.net, 0.0)
 
     def _net(self) -> Floats:
         """(N, T) net power of every node, with what flows beyond the limits."""
@@ -905,22 +889,23 @@ class _Reader:
         culprits: list[Culprit] = []
         mends: list[Mend] = []
         for k, node in enumerate(self.inputs.nodes):
-            for quantity, over in (("import_max_kw", self.over_in[k]), ("export_max_kw", self.over_out[k])):
+            for quantity, over, flow in (
+                ("import_max_kw", self.over_in[k], self.net[k]), ("export_max_kw", self.over_out[k], -self.net[k])
+            ):  # fmt: skip
                 hit = over > TOLERANCE
                 culprits += [self._limit(node, k, quantity, over, *run, powers) for run in _runs(hit)]
-                # The limit is short of what must flow and of the reserve beside it by `over`.
-                mends += _limit_mends(self.axis, node, quantity, getattr(node, quantity) + over, hit)
+                mends += _limit_mends(self.axis, node, quantity, flow + node.reserve_kw, hit)
         return culprits, mends
 
     def lowered(self) -> list[Mend] | None:
         """Reserves lowered in place of limits raised; None where they cannot make up for all of it."""
         mends: list[Mend] = []
         for k, node in enumerate(self.inputs.nodes):
-            over = np.maximum(self.over_in[k], self.over_out[k])
-            hit = over > TOLERANCE
-            if (over > node.reserve_kw + TOLERANCE)[hit].any():
+            hit = np.maximum(self.over_in[k], self.over_out[k]) > TOLERANCE
+            left = np.minimum(node.import_max_kw - self.net[k], node.export_max_kw + self.net[k])
+            if (left < -TOLERANCE)[hit].any():
                 return None
-            mends += _limit_mends(self.axis, node, "reserve_kw", node.reserve_kw - over, hit)
+            mends += _limit_mends(self.axis, node, "reserve_kw", left, hit)
         return mends or None
 
     def _limit(
@@ -1046,7 +1031,7 @@ class _Reader:
         for i in np.flatnonzero(size > TOLERANCE):
             _, name, row, step = a.row_name(first_row + int(i))
             missed.setdefault((name, row), {})[step] = float(size[i])
-        for j in self.e.crossed_columns:
+        for j in self.e.crossed:
             _, name, variable, step = a.column_name(int(j))
             missed.setdefault((name, variable), {})[step] = float(a.lp.lower[j] - a.lp.upper[j])
         culprits = []

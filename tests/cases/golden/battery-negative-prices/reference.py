@@ -1,11 +1,10 @@
 """A battery and a roof on a Sunday with prices below zero, in oemof.solph 0.6.5 with HiGHS (highspy 1.15.1).
 
 python -m venv peer && peer/bin/pip install oemof.solph==0.6.5 highspy==1.15.1
-peer/bin/python reference.py > expected.json
+peer/bin/python reference.py writes expected.json
 """
 
 import json
-import sys
 import tomllib
 from pathlib import Path
 
@@ -60,21 +59,17 @@ charge, discharge = power(bus, store), power(store, bus)
 imported, exported = power(buy, bus), power(bus, sell)
 assert max(map(min, charge, discharge)) < 1e-6, "charges and discharges at once: the linear model does not hold"
 assert max(map(min, imported, exported)) < 1e-6, "imports and exports at once: the linear model does not hold"
-json.dump(
-    {
-        "tool": f"oemof.solph {solph.__version__}",
-        "objective_eur": round(model.objective(), 8),
-        "nodes": {"grid": [round(i - e, 6) for i, e in zip(imported, exported, strict=True)]},
-        "assets": {
-            "bat": {
-                "charge_kw": charge,
-                "discharge_kw": discharge,
-                "soc_kwh": [round(float(v), 6) for v in found["storage_content"][store]][1:],
-            },
-            "roof": {"generation_kw": power(sun, bus)},
+answer = {
+    "tool": f"oemof.solph {solph.__version__}",
+    "objective_eur": round(model.objective(), 8),
+    "nodes": {"grid": [round(i - e, 6) for i, e in zip(imported, exported, strict=True)]},
+    "assets": {
+        "bat": {
+            "charge_kw": charge,
+            "discharge_kw": discharge,
+            "soc_kwh": [round(float(v), 6) for v in found["storage_content"][store]][1:],
         },
+        "roof": {"generation_kw": power(sun, bus)},
     },
-    sys.stdout,
-    indent=1,
-)
-print()
+}
+(HERE / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
