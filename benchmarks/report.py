@@ -9,6 +9,8 @@ from typing import Any
 from benchmarks.harness import Check, Result, Row
 
 FORMAT = 1
+NOTHING = 1e-9
+"""Smaller numbers are shown as 0."""
 
 
 def as_json(result: Result, title: str, seconds: float) -> dict[str, Any]:
@@ -72,6 +74,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
+        value = 0.0 if abs(value) < NOTHING else value
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
     return str(value)
 

@@ -46,8 +46,9 @@ def onto(axis: Axis, intervals: Intervals, values: Floats) -> tuple[Floats, Bool
     length = end - start
     last = np.searchsorted(start, at, side="right") - 1
     into = np.clip(at - start[last], 0, length[last]) * (last >= 0)
-    covered = np.concatenate(([0], np.cumsum(length)))[np.maximum(last, 0)] * (last >= 0) + into
-    area = np.concatenate(([0.0], np.cumsum(value * length)))[np.maximum(last, 0)] * (last >= 0) + value[last] * into
+    before = np.maximum(last, 0)
+    covered = np.concatenate(([0], np.cumsum(length)))[before] + into
+    area = np.concatenate(([0.0], np.cumsum(value * length)))[before] + value[last] * into
     step = axis.step_min * 60
     mean = np.round(np.diff(area) / step, DECIMALS) + 0.0
     held = last[:-1] == np.searchsorted(start, at[1:], side="left") - 1  # one value over the step: no sum, no rounding

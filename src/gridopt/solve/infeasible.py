@@ -35,13 +35,15 @@ from gridopt.assets.base import Exclusive, Floats, Ints, SemiContinuous, Whole
 from gridopt.clock import Axis
 from gridopt.model.assemble import Assembly, Block, LinearProgram, assemble
 from gridopt.model.inputs import Inputs, LinearRule, Node, Pin
-from gridopt.solve.session import INTEGER, SEMI, Session
+from gridopt.solve.session import INTEGER, Session
 from gridopt.units import unit_of
 
 Category = Literal["limit", "pin", "outage", "rule", "asset"]
 MendKind = Literal["limit", "pin", "outage", "rule"]
 Bools = npt.NDArray[np.bool_]
 
+_NO_INTS = np.zeros(0, np.int64)
+_NO_FLOATS = np.zeros(0)
 TOLERANCE = 1e-6
 """Less than this is no culprit [kW, kWh, or the rule's own unit]."""
 STEP = 0.01
@@ -60,13 +62,13 @@ MOST_PRUNED = 12
 MOST_NAMED = 3
 """Assets named at a node, and intervals named of one limit, in words; the lists hold them all."""
 MOST_LINES = 12
-MOST_GIVEN = 1e6
+MOST_GIVEN = 1e5
 """Largest violation looked for, beside ten times the largest right-hand side. Finite, because HiGHS prints a line for
 every two parallel columns that its presolve merges into a free one, and stdout is not ours."""
 MOST_DECISIONS = 5000
 """Beyond this many decisions mends are proven on the relaxation alone."""
-MOST_SEMI = 1e5
-"""Largest bound HiGHS takes for a semi-continuous column."""
+MOST_RUN = 1e5
+"""Largest power of a device that may rest, where it has no bound of its own."""
 
 TEXTS: dict[str, str] = {
     "head": "No schedule can keep every hard limit.",
@@ -80,6 +82,7 @@ TEXTS: dict[str, str] = {
     "{beside}{who}.",
     "export.closed": "{when}: node {id} has up to {amount} kW{energy} left over, and nothing may flow out{who}.",
     "beside": " less the {reserve} kW kept in reserve",
+    "beside.none": ", of which the reserve of {reserve} kW leaves nothing",
     "who.import": "; drawing there: {list}",
     "who.export": "; feeding in there: {list}",
     "power": "{id} {power} kW",
@@ -270,21 +273,28 @@ def _decisions(a: Assembly) -> int:
 def _keep_whole(session: Session, a: Assembly, lower: Floats, upper: Floats) -> None:
     """Declare every decision, within the bounds given. A node's direction matters only where a rule speaks of it."""
     for s in a.semi:
-        j = s.columns.ravel()
-        positive = s.minimum.ravel() > 0
-        j, least = j[positive], s.minimum.ravel()[positive]
-        low, most = np.maximum(least, lower[j]), np.minimum(upper[j], MOST_SEMI)
-        may_rest, may_run = lower[j] <= 0, most >= low - 1e-9
-        semi, never, must = may_rest & may_run, may_rest & ~may_run, ~may_rest
-        session.bounds(j[semi], low[semi], np.maximum(most, low)[semi])
-        session.wholeness(j[semi], np.full(int(semi.sum()), SEMI))
-        session.bounds(j[never], lower[j[never]], np.zeros(int(never.sum())))
-        session.bounds(j[must], low[must], upper[j[must]])
+        _may_rest(session, s.columns.ravel(), s.minimum.ravel(), lower, upper)
     for w in a.whole:
         j = w.columns.ravel()
         session.wholeness(j, np.full(len(j), INTEGER))
     for one, two in _exclusive(a):
         _exclude(session, one, two, upper)
+
+
+def _may_rest(session: Session, columns: Ints, minimum: Floats, lower: Floats, upper: Floats) -> None:
+    """One binary a column that is zero or above its minimum: minimum · u <= column <= upper · u.
+
+    HiGHS's own semi-continuous columns end as an error where its integer tolerance times their bound is too large.
+    """
+    j, least = columns[minimum > 0], minimum[minimum > 0]
+    low, most = np.maximum(least, lower[j]), np.minimum(upper[j], MOST_RUN)
+    may_rest, may_run = lower[j] <= 0, most >= low - 1e-9
+    never, must, free = may_rest & ~may_run, ~may_rest, may_rest & may_run
+    session.bounds(j[never], lower[j[never]], np.zeros(int(never.sum())))
+    session.bounds(j[must], low[must], upper[j[must]])
+    runs = _binaries(session, int(free.sum()))
+    _tie(session, j[free], runs, -most[free], np.full(len(runs), -np.inf), np.zeros(len(runs)))
+    _tie(session, j[free], runs, -low[free], np.zeros(len(runs)), np.full(len(runs), np.inf))
 
 
 def _exclusive(a: Assembly) -> Iterator[tuple[Ints, Ints]]:
@@ -306,22 +316,27 @@ def _exclude(session: Session, one: Ints, two: Ints, upper: Floats) -> None:
     """One binary a pair: one <= upper · u, two <= upper · (1 - u)."""
     open_ = (upper[one] > 0) & (upper[two] > 0) & np.isfinite(upper[one]) & np.isfinite(upper[two])
     one, two = one[open_], two[open_]
-    n = len(one)
-    if not n:
-        return
-    u = session.add_columns(np.zeros(n), np.ones(n), np.zeros(n))
+    u, none = _binaries(session, len(one)), np.full(len(one), -np.inf)
+    _tie(session, one, u, -upper[one], none, np.zeros(len(u)))
+    _tie(session, two, u, upper[two], none, upper[two])
+
+
+def _binaries(session: Session, n: int) -> Ints:
+    u = session.add_columns(np.zeros(n), np.ones(n), np.zeros(n)) if n else _NO_INTS
     session.wholeness(u, np.full(n, INTEGER))
-    start = np.arange(0, 2 * n, 2)
-    for column, sign, most in ((one, -1.0, np.zeros(n)), (two, 1.0, upper[two])):
-        value = np.column_stack([np.ones(n), sign * upper[column]]).ravel()
-        session.add_rows(np.full(n, -np.inf), most, start, np.column_stack([column, u]).ravel(), value)
+    return u
+
+
+def _tie(session: Session, columns: Ints, u: Ints, factor: Floats, low: Floats, high: Floats) -> None:
+    """Rows low <= column + factor · u <= high."""
+    if len(u):
+        value = np.column_stack([np.ones(len(u)), factor]).ravel()
+        session.add_rows(low, high, np.arange(0, 2 * len(u), 2), np.column_stack([columns, u]).ravel(), value)
 
 
 # --- the elastic programme -------------------------------------------------------------------------------------------
 
 LIMIT, PIN, RULE, ASSET = 0, 1, 2, 3
-_NO_INTS = np.zeros(0, np.int64)
-_NO_FLOATS = np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -919,7 +934,7 @@ class _Reader:
         return _culprit(
             self.axis, side if limit or reserve else f"{side}.closed",
             Culprit("limit", node.id, quantity, first, last, limit, float(over[worst]), "kW", energy, who, ""),
-            beside=TEXTS["beside"].format(reserve=_tidy(reserve)) if reserve else "", who=_who(side, who),
+            beside=_beside(limit, reserve), who=_who(side, who),
         )  # fmt: skip
 
     def pins(self) -> Found:
@@ -1215,6 +1230,10 @@ def _who(side: str, powers: Sequence[tuple[str, float]]) -> str:
     if rest:
         named.append(TEXTS["others"].format(count=len(rest), power=_tidy(sum(power for _, power in rest))))
     return TEXTS[f"who.{side}"].format(list=", ".join(named))
+
+
+def _beside(limit: float, reserve: float) -> str:
+    return TEXTS["beside" if reserve < limit else "beside.none"].format(reserve=_tidy(reserve)) if reserve else ""
 
 
 def _when(axis: Axis, first: int, last: int) -> str:

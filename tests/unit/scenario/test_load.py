@@ -252,7 +252,7 @@ def test_generated_sessions_are_those_of_the_generator(base: str, build: Load) -
     from gridopt.scenario.generate import ev_sessions
 
     toml = base + '[ev-session.generate.cars]\nseed = 4\nchargers = 6\nnode = "grid"\n'
-    toml += "power_kw = 11\nshortfall_eur_per_kwh = 3\n"
+    toml += "power_kw = 11\nshortfall_eur_per_kwh = 3\n[ev-session.defaults]\nefficiency = 0.8\n"
     found = build(toml)
     table = next(t for t in found.tables if t.family.name == "ev-session")
     sessions = ev_sessions(found.axis, 4, 6, power_kw=11)
@@ -261,6 +261,7 @@ def test_generated_sessions_are_those_of_the_generator(base: str, build: Load) -
     assert sorted(zip(table.user["arrive"].tolist(), table.user["energy_kwh"].tolist(), strict=True)) == expected
     assert set(table.user["shortfall_eur_per_kwh"].tolist()) == {3.0}
     assert set(table.user["power_kw"].tolist()) == {11.0}
+    assert set(table.user["efficiency"].tolist()) == {0.8}
 
 
 def test_an_asset_that_is_not_there_leaves_its_terms_out(base: str, build: Load) -> None:

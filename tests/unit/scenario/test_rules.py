@@ -66,6 +66,7 @@ def rule_b_generator(m):
     yield "named", m.asset["bat-a"].charge_kw[1] == 2
     yield inequality(1, m.asset["bat-a"].soc_kwh[4], 2)
     yield m.asset["bat-a"].capacity_kwh >= 3
+    yield m.asset["bat-a"].soc_kwh[5] + m.asset["bat-a"].capacity_kwh >= 13
 
 
 def rule_c_port(m):
@@ -76,6 +77,7 @@ def helper(m):
     raise ValueError("not a rule")
 """
     found = {r.name: r for r in rules(build, base, text)}
+    assert found.pop("rule_b_generator 5").low == 3.0
     assert sorted(found) == [
         "named",
         "rule_a_list 1",
