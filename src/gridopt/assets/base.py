@@ -138,13 +138,14 @@ class Prepared:
 
     ``columns``: name → (n,) or (n, axis.steps) float64. ``offset``, ``steps``: each device's own window on the axis
     (default the whole). ``structure``: per device, the values of ``Family.options`` that shape its block.
+    ``notes``: (device, what its owner should know).
     """
 
     columns: Mapping[str, Floats]
     offset: Ints | None = None
     steps: Ints | None = None
     structure: Sequence[tuple[Any, ...]] | None = None
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[tuple[int, str]] = field(default_factory=tuple)
 
 
 class Family:
@@ -153,6 +154,8 @@ class Family:
     name: ClassVar[str]
     ports: ClassVar[tuple[Port, ...]] = (Port("ac"),)
     parameters: ClassVar[tuple[Parameter, ...]] = ()
+    ordered: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of parameters of which the first may not lie above the second."""
     computed: ClassVar[tuple[Column, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()
     costs: ClassVar[tuple[Cost, ...]] = ()

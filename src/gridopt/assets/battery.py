@@ -60,6 +60,7 @@ class Battery(Family):
         Parameter("wear_eur_per_kwh", "wear per kWh discharged", 0.03, minimum=0),
         Parameter("recovery_eur_per_kwh_per_h", "price of lying outside the band", 0.2, minimum=0),
     )
+    ordered = (("soc_min", "soc_max"),)
     computed = (
         Column("keep", "share of the content kept over a step"),
         Column("soc_low_kwh", "lower edge of the band"),

@@ -61,6 +61,7 @@ class CHP(Family):
         Parameter("hours_in_status_h", "how long it has been running, or resting, at the start", 1000.0, minimum=0),
         Parameter("dump", "whether heat may be thrown away (an emergency cooler)", False, kind="flag"),
     )
+    ordered = (("power_min_kw", "power_max_kw"),)
     computed = (
         Column("least_kw", "electric power at minimum load, not above full load"),
         Column("fuel_fixed_kw", "fuel of running, apart from that in proportion to power"),

@@ -44,6 +44,7 @@ class Converter(Family):
         Parameter("efficiency", "output per input; above 1 for a COP", kind="series", minimum=0),
         Parameter("cost_eur_per_kwh", "cost of use per kWh of input, besides what the input itself costs", 0.0),
     )
+    ordered = (("power_min_kw", "power_kw"),)
     computed = (
         Column("input_max_kw", "largest input power", series=True),
         Column("input_min_kw", "smallest input power when it runs", series=True),

@@ -84,6 +84,7 @@ class EVSession(Family):
         Parameter("efficiency", "AC side to car battery", 0.92, minimum=0.01, maximum=1),
         Parameter("shortfall_eur_per_kwh", "price of energy missing at departure", 2.0, minimum=0),
     )
+    ordered = (("arrive", "depart"),)
     computed = (
         Column("charge_max_kw", "most power at this step; 0 while not plugged in", series=True),
         Column("charge_min_kw", "least power while charging"),
@@ -118,8 +119,7 @@ class EVSession(Family):
         }
         offset, steps = local_window(first, last, axis.steps)
         notes = [
-            f"session {k + 1} of {len(due)}: plugged in for no whole step of the horizon; "
-            f"{due[k]:.2f} kWh stay undelivered"
+            (int(k), f"plugged in for no whole step of the horizon; {due[k]:.2f} kWh stay undelivered")
             for k in np.flatnonzero((steps == 0) & (due > 1e-9))
         ]
         return Prepared(c, offset, steps, notes=notes)

@@ -55,6 +55,7 @@ class HeatPumpBuilding(Family):
         Parameter("temperature_start_c", "temperature at the start", 20.0),
         Parameter("discomfort_eur_per_kh", "price of a kelvin outside the band for an hour", 5.0, minimum=0),
     )
+    ordered = (("power_min_kw", "power_kw"), ("comfort_min_c", "comfort_max_c"))
     computed = (Column("keep", "share of the distance to the steady temperature that is left after a step"),)
     costs = (Cost("discomfort_eur", "penalty", "kelvin-hours outside the comfort band"),)
     forecasts = {"outdoor_c": "outdoor temperature", "gain_kw": "solar and internal gains"}

@@ -56,6 +56,7 @@ class HeatPumpTank(Family):
         Parameter("end_value_eur_per_kwh", "with end = value: worth of a kWh of heat left in store", 0.0),
         Parameter("backup_eur_per_kwh", "price of heat served by the backup", 1.0, minimum=0),
     )
+    ordered = (("power_min_kw", "power_kw"),)
     computed = (
         Column("keep", "share of the content kept over a step"),
         Column("level_start_kwh", "content at the start"),

@@ -53,6 +53,7 @@ class ShiftableLoad(Family):
         Parameter("latest", "the run ends not after", kind="time"),
         Parameter("skip_eur", "price of not running at all", 10.0, minimum=0),
     )
+    ordered = (("earliest", "latest"),)
     computed = (
         Column("profile_kw", "mean power k steps after the start, at local step k: not a series of times", series=True),
         Column("may_start", "1 where the run may start, else 0", series=True),
@@ -96,8 +97,7 @@ class ShiftableLoad(Family):
             "due": due.astype(np.float64),
         }
         notes = [
-            f"load {k + 1} of {len(run)}: no whole step of the horizon between earliest and latest; "
-            "the run stays undone"
+            (int(k), "no whole step of the horizon lies between earliest and latest; the run stays undone")
             for k in np.flatnonzero((steps == 0) & due)
         ]
         steps = np.where(possible | due, steps, 0)

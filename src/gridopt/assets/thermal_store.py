@@ -49,6 +49,7 @@ class ThermalStore(Family):
         Parameter("end_value_eur_per_kwh", "with end = value: worth of a kWh left in store", 0.0),
         Parameter("recovery_eur_per_kwh_per_h", "price of lying outside the band", 0.2, minimum=0),
     )
+    ordered = (("level_min", "level_max"),)
     computed = (
         Column("keep", "share of the content kept over a step"),
         Column("discharge_limit_kw", "- power_kw"),

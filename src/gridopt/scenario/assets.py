@@ -145,6 +145,7 @@ def build_table(
     if not good:
         return None
     user = {p.name: _column(p, good, book, report) for p in found.parameters}
+    _check_order(found, user, good, report)
     return AssetTable(
         found,
         tuple(entry.id for entry, _ in good),
@@ -202,6 +203,16 @@ def _column(p: Parameter, entries: list[tuple[Entry, Any]], book: Book, report: 
             return np.array([_hours(value, p, entry, book.axis, report) for value, (entry, _) in pairs])
         case "series":
             return _series(p, values, entries, book)
+
+
+def _check_order(found: type[Family], user: Mapping[str, Any], good: list[tuple[Entry, Any]], report: Report) -> None:
+    """Pairs of parameters that must not cross, such as the lower and the upper edge of a band."""
+    for low, high in found.ordered:
+        for k, (entry, _) in enumerate(good):
+            if np.any(user[low][k] > user[high][k] + 1e-9):
+                report.add(
+                    entry.at(high if high in entry.values else low), "crossed", where=entry.where, low=low, high=high
+                )
 
 
 def _objects(values: list[Any]) -> Any:

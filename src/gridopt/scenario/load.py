@@ -197,7 +197,9 @@ def _groups(tables: Iterable[AssetTable], nodes: Sequence[str], axis: Axis, repo
 def _family_notes(tables: Iterable[AssetTable], axis: Axis) -> tuple[str, ...]:
     """What families say about their assets."""
     return tuple(
-        f"{table.family.name}: {note}" for table in tables for note in table.family.prepare(table.user, axis).notes
+        f"asset {table.ids[k]}: {words}"
+        for table in tables
+        for k, words in table.family.prepare(table.user, axis).notes
     )
 
 

@@ -83,7 +83,7 @@ def _outage(
     document: Document,
     report: Report,
 ) -> list[Pin]:
-    """Every command of the asset at zero."""
+    """Every command of the asset at zero; what only measures a goal missed stays free."""
     where, place = f"outage {k + 1}", document.place("outage", k)
     said = read_model(schema.Outage, values, where, place, report)
     if said is None or not _asset_exists(said.asset, where, place, written, report):
@@ -92,7 +92,8 @@ def _outage(
     group = where_is.get(said.asset)
     if steps is None or group is None:
         return []
-    commands = [name for name in group.family.commands if name in variables_of(group)]
+    family = group.family
+    commands = [name for name in family.commands if name in variables_of(group) and name not in family.shortfalls]
     if not commands:
         options = dict(zip(group.family.options, group.options, strict=True))
         fixed = [f"{name} = {quoted(value)}" for name, value in options.items()]

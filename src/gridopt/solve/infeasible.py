@@ -51,7 +51,7 @@ STEP = 0.01
 NOISE = 1e-5
 """What a solver adds to a clean number before it is rounded; the option's own test catches what this hides."""
 EMERGENCY = 2.0
-"""A limit that has to give anyway gives more where at least one in so many kWh of it spares an emergency."""
+"""What has to give anyway gives more where every such number of kWh more spares at least one kWh of emergency."""
 LATER = 0.001
 """How much less a violation at the horizon's end weighs, so that a pin or a rule is kept while it can be."""
 MOST_OPTIONS = 6
@@ -94,8 +94,8 @@ TEXTS: dict[str, str] = {
     "rule.low": "{when}: rule {id} asks for at least {limit}, which is out of reach by {amount}{unit}.",
     "rule.high": "{when}: rule {id} asks for at most {limit}, which is out of reach by {amount}{unit}.",
     "asset": "{when}: {id} cannot keep its own {quantity}, off by {amount}{unit}: check its parameters.",
-    "more.one": "node {id}: 1 more interval like these.",
-    "more.many": "node {id}: {count} more intervals like these.",
+    "more.one": "{id}: 1 more interval like these.",
+    "more.many": "{id}: {count} more intervals like these.",
     "rest.one": "and 1 more.",
     "rest.many": "and {count} more.",
     "energy": " ({energy} kWh)",
@@ -439,7 +439,7 @@ class _Elastic:
         self.items = 0
         self.columns = self.n
         self.limit_columns = self._free_limits()
-        self.pin_columns = self._free_pins()
+        self._free_pins()
         rules = np.arange(a.rule_row, len(a.lp.row_lower))
         self.rule_columns = self._free_rows(rules, RULE, [rule.name for rule in a.inputs.rules])
         inner = np.arange(len(a.inputs.nodes) * a.inputs.axis.steps, a.rule_row if with_assets else 0)
@@ -499,7 +499,7 @@ class _Elastic:
                         values.append(coefficient * sign)
         self._entries(np.array(rows, np.int64), np.array(columns, np.int64), np.array(values))
 
-    def _free_pins(self) -> tuple[Ints, Ints]:
+    def _free_pins(self) -> None:
         """Columns of what a held variable lies above, and below, its pin; a row each ties them together."""
         h = self.held
         pins = self.a.inputs.pins
@@ -519,7 +519,6 @@ class _Elastic:
         for columns, value in ((h.column, 1.0), (above, -1.0), (below, 1.0)):
             self._entries(rows, columns, np.full(len(rows), value))
         self._turn_round(below)
-        return above, below
 
     def _turn_round(self, below: Ints) -> None:
         """What excludes a held variable may be used as far as that gives way: other / most <= below / value."""
@@ -701,8 +700,8 @@ class _Stages:
         a, lower, upper = self.e.a, self.lp.lower.copy(), self.upper.copy()
         for s in a.semi:
             j, least = s.columns.ravel(), s.minimum.ravel()
-            on = x[j] > 0.5 * least
-            lower[j] = np.where(on & (least > 0), np.maximum(least, lower[j]), lower[j])
+            on = (x[j] > 0.5 * least) | (least <= 0)
+            lower[j] = np.where(on, np.maximum(least, lower[j]), lower[j])
             upper[j] = np.where(on, upper[j], np.maximum(lower[j], 0.0))
         for w in a.whole:
             j = w.columns.ravel()

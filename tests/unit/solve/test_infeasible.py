@@ -827,7 +827,7 @@ def test_words_are_short_where_the_lists_are_long() -> None:
     assert [(c.first, c.amount) for c in e.culprits] == [(2, 1), (4, 2), (6, 3), (8, 4), (10, 5)]
     lines = e.words.splitlines()
     assert [line[:22] for line in lines[1:5]] == [
-        "Fri 16 Jan 03:00–04:00", "Fri 16 Jan 05:00–06:00", "Fri 16 Jan 07:00–08:00", "node grid: 2 more inter"[:22]
+        "Fri 16 Jan 03:00–04:00", "Fri 16 Jan 05:00–06:00", "Fri 16 Jan 07:00–08:00", "grid: 2 more intervals"
     ]  # fmt: skip
     assert e.culprits[0].words.startswith("Thu 15 Jan 23:00–24:00: node grid needs up to 1 kW (1 kWh) more")
 
@@ -856,7 +856,7 @@ def test_many_devices_are_told_as_three_and_a_sum() -> None:
 def test_one_more_interval_is_singular() -> None:
     nodes = [node("grid", 5, 5)]
     e = refused(district(nodes, load(nodes, "load", "grid", [6, 1, 7, 1, 8, 1, 9, 1])))
-    assert "node grid: 1 more interval like these." in e.words
+    assert "\ngrid: 1 more interval like these.\n" in e.words
 
 
 def test_the_same_inputs_give_the_same_words() -> None:
