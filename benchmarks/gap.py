@@ -94,7 +94,7 @@ def houses(full: bool) -> Result:
 
 @benchmark("milp", "HiGHS's own branch and bound on the same matrix, beside gridopt's plan")
 def highs_milp(full: bool) -> Result:
-    limit = 60.0 if full else 20.0
+    limit = 60.0 if full else 40.0
     result = Result(
         notes=[
             f"HiGHS stops at a gap of {GAP_PERCENT} % or after {limit:g} s wall clock; bound: the better of the two",
@@ -106,9 +106,7 @@ def highs_milp(full: bool) -> Result:
         solution, times = _timed(inputs)
         a = assemble(inputs)
         cpu = time.process_time()
-        h = highs_alone(
-            a, whole_decisions(a), solver="choose", mip_rel_gap=GAP_PERCENT / 100, time_limit=limit
-        )  # fmt: skip
+        h = highs_alone(a, whole_decisions(a), solver="choose", mip_rel_gap=GAP_PERCENT / 100, time_limit=limit)
         cpu = time.process_time() - cpu
         info = h.getInfo()
         bound = max(info.mip_dual_bound, solution.bound)

@@ -3,6 +3,7 @@
 GridoptError                      exit code
 ├── UsageError                     2   the command line itself
 ├── ScenarioError                 10   the user's files; carries every Mistake found
+├── UnboundedError                10   a price pays for a flow that nothing limits
 ├── DataError                     11   data missing or stale
 ├── InfeasibleError               12   hard limits contradict each other; carries the Culprits in words
 ├── NoPlanError                   13   the time limit passed without any plan
@@ -30,6 +31,7 @@ __all__ = [
     "NoPlanError",
     "ScenarioError",
     "SolverError",
+    "UnboundedError",
     "UsageError",
     "VerificationError",
 ]
@@ -79,6 +81,10 @@ class ScenarioError(GridoptError):
 
     def __str__(self) -> str:
         return "\n".join(str(m) for m in self.mistakes)
+
+
+class UnboundedError(GridoptError):
+    exit_code = 10
 
 
 class DataError(GridoptError):

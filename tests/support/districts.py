@@ -12,6 +12,7 @@ import numpy as np
 from gridopt.assets import family
 from gridopt.assets.base import Floats, Parameter
 from gridopt.clock import Axis
+from gridopt.errors import InfeasibleError
 from gridopt.model.inputs import Commitment, Flow, Group, Inputs, LinearRule, Node, Pin, Side, Target, make_groups
 from gridopt.model.schedule import Schedule
 from gridopt.solve.ladder import Solution, solve
@@ -188,3 +189,21 @@ def optimum(district: Sketch | Inputs) -> Plan:
     plan = planned(district)
     assert plan.solution.status == "optimal", (plan.solution.status, plan.solution.gap, plan.solution.rung)
     return plan
+
+
+def worth(district: Sketch | Inputs) -> tuple[float, float, float]:
+    """(least emergency [kWh], optimum [EUR], what a tolerance is relative to [EUR]); infinite where no plan exists."""
+    try:
+        plan = optimum(district)
+    except InfeasibleError:
+        return np.inf, np.inf, 1.0
+    return plan.solution.emergency, plan.cost_eur, plan.size_eur
+
+
+def assert_never_worse(less: Sketch | Inputs, more: Sketch | Inputs, tolerance: float = 1e-6) -> None:
+    """What is free to do ``more`` has no more emergencies than what may do ``less``, and no more cost if as many."""
+    e0, cost0, size = worth(less)
+    e1, cost1, _ = worth(more)
+    assert e1 <= e0 + 1e-5
+    if abs(e1 - e0) < 1e-5:
+        assert cost1 <= cost0 + tolerance * size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridopt.assets import family
 from gridopt.assets.base import Floats
 from gridopt.clock import Axis
-from gridopt.model.inputs import Commitment, Node
+from gridopt.model.inputs import Commitment, Node, Pin
 from tests.support.districts import Device, Sketch, energy_price, hours, hours_price, node, peak_price
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Maker = Callable[[Draw, Axis], Mapping[str, Any]]
+
+
+def run(body: Callable[..., None], examples: int, **strategies: st.SearchStrategy[Any]) -> None:
+    """Call ``body`` with that many examples."""
+    settings(max_examples=examples)(given(**strategies)(body))()
 
 
 def drawn(few: int, many: int, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
@@ -26,7 +32,7 @@ def drawn(few: int, many: int, **strategies: st.SearchStrategy[Any]) -> Callable
     def wrap(body: Callable[..., None]) -> Any:
         @pytest.mark.parametrize("examples", [few, pytest.param(many, marks=pytest.mark.slow)])
         def test(examples: int) -> None:
-            settings(max_examples=examples)(given(**strategies)(body))()
+            run(body, examples, **strategies)
 
         functools.update_wrapper(test, body)
         del test.__wrapped__  # pytest would look for the body's arguments among its fixtures
@@ -75,7 +81,7 @@ def battery(draw: Draw, axis: Axis) -> Mapping[str, Any]:
 
 def ev_session(draw: Draw, axis: Axis) -> Mapping[str, Any]:
     arrive = draw(st.integers(-1, axis.steps - 2))
-    depart = draw(st.integers(arrive + 1, axis.steps + 1))
+    depart = draw(st.integers(max(arrive, 0) + 1, axis.steps + 1))
     return {
         "arrive": arrive * axis.step_h, "depart": depart * axis.step_h, "energy_kwh": draw(tenths(1, 12)),
         "power_kw": draw(one(3.7, 7.4, 11.0)), "phases": draw(one(1.0, 3.0)), "current_min_a": draw(one(0.0, 6.0)),
@@ -109,7 +115,7 @@ def chp(draw: Draw, axis: Axis) -> Mapping[str, Any]:
     return {
         "power_max_kw": 10.0, "power_min_kw": draw(one(5.0, 8.0)), "start_cost_eur": draw(one(0.0, 0.5)),
         "min_up_h": draw(one(0.0, 2.0)), "min_down_h": draw(one(0.0, 2.0)), "on_start": draw(st.booleans()),
-        "hours_in_status_h": draw(one(1.0, 9.0)), "dump": draw(st.booleans()),
+        "dump": draw(st.booleans()),
     }  # fmt: skip
 
 
@@ -169,19 +175,24 @@ def sketches(
     spread: tuple[float, ...] = (0.0, 0.02, 0.1),
     low: int = -30,
     contracts: bool = True,
+    surely: str = "",
+    broken: int = 5,
 ) -> Sketch:
     """A grid connection, one or two houses, sometimes a heating plant; prices, a peak charge, hours of breach.
 
-    ``spread``: how much cheaper selling is; ``low``: the lowest price [ct/kWh].
+    ``spread``: how much cheaper selling is; ``low``: the lowest price [ct/kWh]; ``surely``: a family that is always
+    there; one district in ``broken`` has a device out of service.
     """
     axis = hours(draw(st.integers(*steps)), draw(one(*step_min)))
     houses = [f"house-{k}" for k in range(draw(st.integers(1, 2)))]
     nodes: list[Node] = [node(axis, "grid", None, draw(one(20.0, 40.0)), draw(one(15.0, 30.0)))]
     nodes += [node(axis, name, "grid", draw(one(12.0, 20.0)), draw(one(6.0, 12.0))) for name in houses]
     picked = draw(st.lists(st.tuples(one(*homes), one(*houses)), min_size=1, max_size=most))
+    if surely in HOME:
+        picked.append((surely, "house-0"))
     devices = [Device(f"{name}-{k}", name, (at,), HOME[name](draw, axis)) for k, (name, at) in enumerate(picked)]
     commitments = [supply(draw, axis, one(*spread), low)]
-    if plant and draw(st.integers(0, 3)) == 3:
+    if surely in PLANT or (plant and draw(st.integers(0, 3)) == 3):
         nodes += [node(axis, "heat", None, 0.0, carrier="heat"), node(axis, "gas", None, 80.0, 0.0, "gas")]
         devices += [Device(name, name, at, make(draw, axis)) for name, (at, make) in PLANT.items()]
         commitments.append(energy_price(axis, "gas", 0.08))
@@ -190,4 +201,16 @@ def sketches(
         commitments.append(peak_price(axis, "grid", [price], so_far=past))
     if contracts and draw(st.integers(0, 3)) == 3:
         commitments.append(hours_price(axis, "grid", draw(one(2.0, 4.0)), draw(one(0.3, 12.41))))
-    return Sketch(axis, tuple(nodes), tuple(devices), tuple(commitments))
+    return Sketch(axis, tuple(nodes), tuple(devices), tuple(commitments), draw(outages(devices, axis, broken)))
+
+
+@st.composite
+def outages(draw: Draw, devices: Sequence[Device], axis: Axis, every: int) -> tuple[Pin, ...]:
+    """Now and then a device that is out of service for some steps; sessions come and go by themselves."""
+    able = [d for d in devices if family(d.family).commands and d.family not in ("ev-session", "shiftable-load")]
+    if not able or draw(st.integers(1, every)) < every:
+        return ()
+    device = draw(one(*able))
+    first = draw(st.integers(0, axis.steps - 1))
+    last = draw(st.integers(first + 1, axis.steps))
+    return tuple(Pin(device.id, name, first, last, 0.0, "outage") for name in family(device.family).commands)

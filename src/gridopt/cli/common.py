@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import math
 import os
@@ -134,6 +135,25 @@ def progress() -> Iterator[Tell]:
         yield lambda words: status.update(words)
 
 
+@contextlib.contextmanager
+def native_output_apart() -> Iterator[None]:
+    """What C++ code prints goes to stderr: stdout is for results, and HiGHS at times talks there uninvited."""
+    try:
+        libc = ctypes.CDLL(None)
+        sys.stdout.flush()
+        kept = os.dup(1)
+    except (OSError, TypeError, ValueError):  # no such library call, or no stdout at all
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        libc.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def unless_stopped(job: Callable[[], T]) -> T:
     """Do a long job that Ctrl-C can leave at once.
 
@@ -150,9 +170,10 @@ def unless_stopped(job: Callable[[], T]) -> T:
             failure.append(e)
 
     thread = threading.Thread(target=work, name=JOB, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.1)
+    with native_output_apart():
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.1)
     if failure:
         raise failure[0]
     return answer[0]

@@ -663,3 +663,12 @@ def _pin(a: Assembly) -> None:
         pinned.append(held)
     if pinned:
         a.pinned = np.unique(np.concatenate(pinned))
+        _shut_partners(a)
+
+
+def _shut_partners(a: Assembly) -> None:
+    """What a positive pin excludes cannot be used; two pins that exclude each other stay as they are."""
+    for p in a.pairs:
+        for held, other in ((p.first, p.second), (p.second, p.first)):
+            shut = other[(a.lp.lower[held] > 0) & ~np.isin(other, a.pinned)]
+            a.lp.upper[shut] = 0.0

@@ -64,6 +64,7 @@ MESSAGES: dict[str, str] = {
     "not-days": "{where}: {key} {value} is not a list of days; write mon-fri or sat,sun",
     "bad-id": "{where}: the id may hold letters, digits, - and _ only; write {mend}",
     "one-of": "{where}: give exactly one of {keys}",
+    "pin-range": "{where}: {quantity} = {value} is beyond what {asset} can do, {low}..{high}",
     "crossed": "{where}: {low} lies above {high}",
     "order": "{where}: to {to} does not lie after from {start}",
     # horizon

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from gridopt.clock import Axis
 from gridopt.model.inputs import Group, Pin
 from gridopt.model.template import template
@@ -71,7 +73,25 @@ def _pin(
             hint=did_you_mean(said.quantity, names, "it has"),
         )
         return []
+    low, high = reach_of(group, said.asset, said.quantity, steps, axis)
+    if not low - 1e-9 <= said.value <= high + 1e-9:
+        values = {"value": f"{said.value:g}", "quantity": said.quantity, "low": f"{low:g}", "high": f"{high:g}"}
+        report.add(lambda: place("value"), "pin-range", where=where, asset=said.asset, **values)
+        return []
     return [Pin(said.asset, said.quantity, steps.start, steps.stop, said.value)]
+
+
+def reach_of(group: Group, asset: str, variable: str, steps: slice, axis: Axis) -> tuple[float, float]:
+    """What the device itself allows on all of these steps: its largest lower and smallest upper bound."""
+    found = template(group.family, group.steps, group.options)
+    k = group.index[asset]
+    numbers = found.numbers({name: a[k : k + 1] for name, a in group.columns.items()}, axis.step_h, 1)
+    v = next(v for v in found.variables if v.name == variable)
+    first = max(steps.start - int(group.offset[k]), 0) if v.indexed else 0
+    last = min(steps.stop - int(group.offset[k]), v.count) if v.indexed else 1
+    here = slice(v.start + first, v.start + max(first, last))
+    low, high = found.lower.evaluate(numbers)[0, here], found.upper.evaluate(numbers)[0, here]
+    return float(low.max(initial=-np.inf)), float(high.min(initial=np.inf))
 
 
 def _outage(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from gridopt.model.schedule import Schedule
 from gridopt.solve.ladder import Solution, solve
 
 BUSY_KW = 1e-3
+Again = Callable[[Inputs], Solution]
+again_quietly: Again = partial(solve, explained=False)
 WORTH_EUR = 1e-9
 
 
@@ -126,7 +129,7 @@ def movable(inputs: Inputs, schedule: Schedule) -> list[str]:
     return [k for k, v in sorted(energy.items(), key=lambda kv: (-kv[1], kv[0])) if v > BUSY_KW]
 
 
-def alternative(solution: Solution, asset: str, again: Callable[[Inputs], Solution] = solve) -> Alternative | None:
+def alternative(solution: Solution, asset: str, again: Again = again_quietly) -> Alternative | None:
     """Hold a device off in its busiest slot, solve again, and see where it goes and what that costs.
 
     None when the device never runs, or cannot be held off.
@@ -214,7 +217,7 @@ def _forecast_variants(inputs: Inputs) -> Iterator[tuple[str, str, Variant]]:
 
 
 def sensitivities(
-    solution: Solution, share: float = 0.1, only: Sequence[str] = (), again: Callable[[Inputs], Solution] = solve
+    solution: Solution, share: float = 0.1, only: Sequence[str] = (), again: Again = again_quietly
 ) -> list[Sensitivity]:
     """Every price and forecast moved up and down by ``share`` and solved again; the largest change first."""
     inputs = solution.assembly.inputs

@@ -88,6 +88,10 @@ class Session:
                 raise SolverError("a limit is not a number")
             self._do(self._h.changeColsBounds(len(k), k, lower, upper), "bounds")
 
+    def row_bounds(self, row: int, lower: float, upper: float) -> None:
+        """Change one row's limits."""
+        self._do(self._h.changeRowBounds(row, lower, upper), "row bounds")
+
     def costs(self, columns: Ints, cost: Floats) -> None:
         k = np.ascontiguousarray(columns, np.int32)
         if not np.isfinite(cost).all():
@@ -158,6 +162,11 @@ class Session:
         self.option("solver", "choose" if self._whole else "simplex")
         self._do(self._h.run(), "to run")
         status = self._h.getModelStatus()
+        if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            self.option("presolve", "off")  # presolve alone cannot tell which
+            self._do(self._h.run(), "to run")
+            self.option("presolve", "choose")
+            status = self._h.getModelStatus()
         if status not in _STATUS:
             raise SolverError("HiGHS ended with the status {status}", status=self._h.modelStatusToString(status))
         info = self._h.getInfo()

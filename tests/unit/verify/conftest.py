@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,14 +52,14 @@ DEVICES = (
     Device("homes", "heat-demand", ("heat",), {"power_kw": HEAT}),
 )  # fmt: skip
 
-COMMANDS: dict[tuple[str, str], list[float]] = {
+COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("bat", "charge_kw"): [1.2, 0, 4, 0, 0, 0, 0, 2, 4, 4, 0, 0],
     ("bat", "discharge_kw"): [0, 0, 0, 0, 3, 4, 0, 0, 0, 0, 0, 3],
     ("bat-b", "charge_kw"): [1, 0, 2, 0, 0, 0, 0, 1.68, 2, 2, 0, 0],
     ("bat-b", "discharge_kw"): [0, 0, 0, 0, 2, 2, 0.7, 0, 0, 0, 1.1, 2],
-    ("car", "charge_kw"): [0, 0, 7.4, 4.7, 0, 0, 0, 7.4, 0, 0, 0, 0],
-    ("late-car", "charge_kw"): [0, 0, 0, 0, 0, 0, 0, 0, 0, 3.7, 3.7, 0],
-    ("wash", "start"): [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ("car", "charge_kw"): [..., ..., 7.4, 4.7, 0, 0, 0, 7.4, ..., ..., ..., ...],
+    ("late-car", "charge_kw"): [..., ..., ..., ..., ..., ..., ..., ..., ..., 3.7, 3.7, ...],
+    ("wash", "start"): [..., 1, 0, 0, 0, 0, 0, ..., ..., ..., ..., ...],
     ("zone", "heat_pump_kw"): [2.5, 2.5, 2.5, 2.3, 0.8, 0, 0.8, 1.2, 2.5, 2.5, 0, 0],
     ("tank", "heat_pump_kw"): [0, 0.8, 1.5, 1.39, 0.78, 0, 1.44, 0, 0.72, 1.5, 0, 0],
     ("heater", "input_kw"): [0, 0, 0, 0, 0, 0, 0, 6, 6, 6, 0, 0],
@@ -68,7 +69,8 @@ COMMANDS: dict[tuple[str, str], list[float]] = {
     ("engine", "heat_dumped_kw"): [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
 }
 """The day is prescribed, so that the errors find what they need whatever the solver prefers: batteries at the edges of
-their power and band, an engine that starts, stops and starts again, a tank that is full once and nearly empty once."""
+their power and band, an engine that starts, stops and starts again, a tank that is full once and nearly empty once. Sessions are
+prescribed while they last."""
 
 
 def street_sketch() -> Sketch:
@@ -79,7 +81,7 @@ def street_sketch() -> Sketch:
         node(AXIS, "gas", None, 200.0, 0.0, "gas"),
     )
     supply = energy_price(AXIS, "grid", BUY, np.array(BUY) - 0.02, "supply")
-    pins = [Pin(*name, t, t + 1, float(value)) for name, row in COMMANDS.items() for t, value in enumerate(row)]
+    pins = [Pin(*of, t, t + 1, x) for of, row in COMMANDS.items() for t, x in enumerate(row) if x is not ...]
     return Sketch(AXIS, nodes, DEVICES, (supply, energy_price(AXIS, "gas", 0.06, 0.0, "gas")), tuple(pins))
 
 
@@ -193,6 +195,15 @@ class Draft:
             return replace(n, **limits) if n.id == name else n  # type: ignore[arg-type]
 
         self.ask(nodes=tuple(cut(n) for n in self.inputs.nodes))
+
+    def wish(self, asset: str, name: str, values: Floats | float) -> None:
+        """Another column of a device."""
+        g, k = self.inputs.where[asset]
+        group = self.inputs.groups[g]
+        columns = {**group.columns, name: group.columns[name].copy()}
+        columns[name][k] = values
+        changed = replace(group, columns=columns)
+        self.ask(groups=(*self.inputs.groups[:g], changed, *self.inputs.groups[g + 1 :]))
 
     def line(self, name: str, more_eur: float) -> None:
         assert name in self.lines, sorted(self.lines)

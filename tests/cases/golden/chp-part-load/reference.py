@@ -107,7 +107,7 @@ store = components.GenericStorage(
 )
 system.add(grid, warm, gas, buy, sell, supply, shops, homes, motor, burner, store)
 model = solph.Model(system)
-model.solve(solver="highs", solve_kwargs={"options": {"mip_rel_gap": 1e-9}})
+model.solve(solver="highs", cmdline_options={"mip_rel_gap": 1e-9})
 found = solph.Results(model)
 
 

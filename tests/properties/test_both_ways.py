@@ -1,0 +1,109 @@
+"""Nothing charges beside discharging, nothing is imported beside exporting: at any price, also where it would pay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from gridopt.assets.base import Exclusive, Floats
+from gridopt.errors import SolverError
+from tests.support.districts import Device, Plan, Sketch, energy_price, hours, node, optimum
+from tests.support.draw import Draw, drawn, one, sketches
+
+
+def worst(plan: Plan) -> float:
+    """The largest power that flows both ways at once [kW]: in a device, or over a node's boundary."""
+    found = [0.0]
+
+    def both(first: Floats, second: Floats) -> None:
+        found.append(float(np.minimum(first, second).max()))
+
+    for group, values in zip(plan.inputs.groups, plan.schedule.groups, strict=True):
+        for d in group.family.decisions:
+            if isinstance(d, Exclusive):
+                both(values[d.first], values[d.second])
+    for columns in plan.solution.assembly.nodes:
+        if len(columns.import_):
+            both(plan.solution.x[columns.import_], plan.solution.x[columns.export])
+    return max(found)
+
+
+@drawn(60, 1500, s=sketches(low=-60, surely="battery", plant=False))
+def test_at_negative_prices(s: Sketch) -> None:
+    assert worst(optimum(s)) <= 1e-6
+
+
+@drawn(40, 1000, s=sketches(spread=(-0.2, -0.05, -0.01), surely="battery", most=3, plant=False))
+def test_where_selling_is_dearer_than_buying(s: Sketch) -> None:
+    """Without the exclusion a connection would buy all it can and sell it at once."""
+    assert worst(optimum(s)) <= 1e-6
+
+
+@st.composite
+def sunny(draw: Draw) -> Sketch:
+    """Negative prices and a roof that cannot be curtailed, on a connection that just takes it."""
+    s = draw(sketches(homes=("load", "battery", "ev-session"), low=-60, surely="battery", plant=False, most=3))
+    roof = {"peak_kw": draw(one(2.0, 5.0)), "yield_kw_per_kw": 1.0, "curtailable": False}
+    return s.with_device(Device("roof", "pv", ("house-0",), roof))
+
+
+@drawn(60, 1500, s=sunny())
+def test_at_negative_prices_with_a_roof_that_cannot_be_curtailed(s: Sketch) -> None:
+    assert worst(optimum(s)) <= 1e-6
+
+
+@st.composite
+def each_way(draw: Draw) -> Sketch:
+    """A second price on the houses' own boundaries: fees that differ by direction, also negative ones."""
+    s = draw(sketches(surely="battery", plant=False, most=3))
+    fee = [one(-0.1, 0.0, 0.03), one(-0.05, 0.0, 0.05)]
+    houses = [n.id for n in s.nodes if n.parent is not None]
+    fees = [energy_price(s.axis, name, draw(fee[0]), draw(fee[1]), f"fee-{name}") for name in houses]
+    return replace(s, commitments=(*s.commitments, *fees))
+
+
+@drawn(40, 1000, s=each_way())
+def test_at_every_boundary_with_a_fee_of_its_own(s: Sketch) -> None:
+    assert worst(optimum(s)) <= 1e-6
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+AXIS = hours(2)
+STORE = {
+    "capacity_kwh": 10.0, "power_kw": 4.0, "efficiency_in": 0.8, "efficiency_out": 0.8, "soc_min": 0.0, "soc_max": 1.0,
+    "wear_eur_per_kwh": 0.0,
+}  # fmt: skip
+
+
+def test_a_full_battery_does_not_burn_what_it_is_paid_to_draw() -> None:
+    """At -1 EUR/kWh charging 4 kW beside 2.56 kW discharging would earn 1.44 EUR an hour. It may only swing: charge
+    4 kW in one hour what it gave in the other, 4 * 0.64 = 2.56 kWh."""
+    s = Sketch(
+        AXIS, (node(AXIS, "grid"),), (Device("bat", "battery", ("grid",), STORE | {"soc_start": 1.0}),),
+        (energy_price(AXIS, "grid", -1.0),),
+    )  # fmt: skip
+    plan = optimum(s)
+    assert plan.cost_eur == pytest.approx(-(4.0 - 2.56))
+    np.testing.assert_allclose(plan.net_kw("grid"), [-2.56, 4.0], atol=1e-6)
+
+
+def test_a_connection_that_sells_dearer_does_not_trade_with_itself() -> None:
+    """Buying at 10 ct, selling at 20 ct, 50 kW both ways: only the battery's own 2.56 kWh can be sold."""
+    s = Sketch(
+        AXIS, (node(AXIS, "grid"),), (Device("bat", "battery", ("grid",), STORE | {"soc_start": 0.4}),),
+        (energy_price(AXIS, "grid", 0.1, 0.2),),
+    )  # fmt: skip
+    assert optimum(s).cost_eur == pytest.approx(4.0 * 0.1 - 2.56 * 0.2)
+
+
+def test_without_limits_a_connection_that_sells_dearer_is_refused_in_words() -> None:
+    s = Sketch(
+        AXIS, (node(AXIS, "grid", most=np.inf),), (Device("bat", "battery", ("grid",), STORE),),
+        (energy_price(AXIS, "grid", 0.1, 0.2),),
+    )  # fmt: skip
+    with pytest.raises(SolverError, match="import_max_kw and an export_max_kw"):
+        optimum(s)
