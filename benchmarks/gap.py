@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def districts(full: bool) -> Result:
             pivots = highs_alone(a).getInfo().simplex_iteration_count
             solution = solve(inputs)
             rounds = 1 if buildings == 100 and not full else 3
-            found = alternate(rounds, lp=lambda a=a: highs_alone(a), gridopt=lambda i=inputs: solve(i))
+            found = alternate(rounds, lp=partial(highs_alone, a), gridopt=partial(solve, inputs))
             wall, cpu = ratio(found["gridopt"], found["lp"])
             result.rows.append({
                 "buildings": buildings, "seed": seed, **_proof(solution),
@@ -133,6 +134,8 @@ def engines(full: bool) -> Result:
             inputs = district(buildings, seed=seed, engines=1, target=Target(time_limit_s=limit))
             solution, times = _timed(inputs)
             result.rows.append({"buildings": buildings, "seed": seed, **_proof(solution), **times})
-            result.target(f"gap with an engine, {buildings} buildings, seed {seed} [%]", 100 * solution.gap, GAP_PERCENT)
+            result.target(
+                f"gap with an engine, {buildings} buildings, seed {seed} [%]", 100 * solution.gap, GAP_PERCENT
+            )
             result.target(f"seconds with an engine, {buildings} buildings, seed {seed}", times["cpu_s"], ENGINE_S)
     return result

@@ -88,6 +88,11 @@ soc_start = 0.5
 end = "start"
 wear_eur_per_kwh = 0
 """
+LOAD = """[asset.{id}]
+family = "load"
+node = "grid"
+power_kw = "{column}"
+"""
 LOADS = (
     "office_kw", "school_kw", "supermarket_kw", "water_utility_kw", "restaurants_kw", "housing_kw", "streetlight_kw",
 )  # fmt: skip
@@ -173,7 +178,7 @@ class Site:
 @contextmanager
 def district_site(days: list[date]) -> Iterator[Site]:
     """The shared district; its file has no gap."""
-    loads = "\n".join(f'[asset.{name.replace("_", "-")}]\nfamily = "load"\nnode = "grid"\npower_kw = "{name}"\n' for name in LOADS)
+    loads = "\n".join(LOAD.format(id=name.replace("_", "-"), column=name) for name in LOADS)
     with tempfile.TemporaryDirectory() as folder:
         yield Site(_write(Path(folder), DISTRICT, days, loads), days)
 

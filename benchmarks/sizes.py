@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def compare(found: dict[str, Any], buildings: int, seed: int = 7) -> Twins:
     )  # fmt: skip
 
 
-@benchmark("prototype", "the prototype's own district planned by both: size, LP optimum, then LP, rounding and LP again")
+@benchmark("prototype", "the prototype's own district planned by both: size, LP optimum, whole plan")
 def against_prototype(full: bool) -> Result:
     reason = prototype.absent()
     if reason:
@@ -101,8 +102,8 @@ def _pipelines(found: dict[str, Any], buildings: int, full: bool) -> dict[str, A
     rounds = {20: 5, 100: 1}[buildings] * (3 if full else 1)
     times = alternate(
         rounds,
-        prototype=lambda: found["heuristic"].solve(d, solver="simplex", threads=1),
-        gridopt=lambda: solve(inputs),
+        prototype=partial(found["heuristic"].solve, d, solver="simplex", threads=1),
+        gridopt=partial(solve, inputs),
     )
     wall, cpu = ratio(times["gridopt"], times["prototype"])
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ ROUNDS = {1: (31, 101), 10: (7, 21), 100: (3, 7)}
 
 @dataclass(frozen=True)
 class Wholeness:
-    """What makes a programme a MILP, as HiGHS takes it: bounds, and per column 0 = real, 1 = whole, 2 = semi-continuous."""
+    """What makes a programme a MILP for HiGHS: bounds, and per column 0 = real, 1 = whole, 2 = semi-continuous."""
 
     lower: Floats
     upper: Floats
@@ -79,15 +80,13 @@ def highs_alone(a: Assembly, whole: Wholeness | None = None, **options: Any) -> 
 
 @benchmark("speed", "in memory to Solution, templates compiled, against HiGHS alone on the same matrix (LP)")
 def speed(full: bool) -> Result:
-    result = Result(
-        notes=["highs: pass the ready model and run; more: what gridopt takes beyond that, processor time"]
-    )
+    result = Result(notes=["highs: pass the ready model and run; more: what gridopt takes beyond that, processor time"])
     for buildings, rounds in ROUNDS.items():
         inputs = without_decisions(buildings)
         solution, a = solve(inputs), assemble(inputs)
         h = highs_alone(a)
         info = h.getInfo()
-        found = alternate(rounds[full], highs=lambda a=a: highs_alone(a), gridopt=lambda i=inputs: solve(i))
+        found = alternate(rounds[full], highs=partial(highs_alone, a), gridopt=partial(solve, inputs))
         wall, cpu = ratio(found["gridopt"], found["highs"])
         more_ms = 1e3 * (found["gridopt"].cpu_s - found["highs"].cpu_s)
         result.rows.append({
@@ -123,12 +122,12 @@ def phases(full: bool) -> Result:
         with tempfile.TemporaryDirectory() as folder:
             found = alternate(
                 5 if full else 3,
-                lp=lambda a=solution.assembly: highs_alone(a),
-                assemble=lambda i=inputs: assemble(i),
-                read=lambda s=solution: s.assembly.schedule(s.x),
-                verify=lambda i=inputs, s=schedule, o=solution: verify(i, s, o.objective),
-                twin=lambda i=inputs: twin(i),
-                write=lambda s=solution, c=schedule, f=folder: _write(s, c, Path(f) / "run"),
+                lp=partial(highs_alone, solution.assembly),
+                assemble=partial(assemble, inputs),
+                read=partial(solution.assembly.schedule, solution.x),
+                verify=partial(verify, inputs, schedule, solution.objective),
+                twin=partial(twin, inputs),
+                write=partial(_write, solution, schedule, Path(folder) / "run"),
             )
         lp = found.pop("lp")
         row: Row = {"buildings": buildings, "lp_cpu_ms": 1e3 * lp.cpu_s}
@@ -156,6 +155,11 @@ def _write(solution: Solution, schedule: Any, folder: Path) -> None:
     run_folder.write(folder, run_folder.Run(axis, summary, series, told, document, planned_with))
 
 
+def _compile(structures: list[Any]) -> None:
+    for key in structures:
+        Template(*key)
+
+
 @benchmark("compile", "compiling a family's block into a template, once per process and structure (96 steps)")
 def compiling(full: bool) -> Result:
     result = Result(notes=["lp10 share: over the processor time of the LP of 10 buildings"])
@@ -167,8 +171,8 @@ def compiling(full: bool) -> Result:
     for name, structures in by_family.items():
         found = alternate(
             5 if full else 3,
-            lp=lambda: highs_alone(a),
-            templates=lambda some=structures: [Template(*key) for key in some],
+            lp=partial(highs_alone, a),
+            templates=partial(_compile, structures),
         )
         result.rows.append({
             "family": name, "templates": len(structures), "wall_ms": 1e3 * found["templates"].wall_s,

@@ -9,6 +9,7 @@ cheaper, on any day, as long as the plan is optimal.
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks import real_days
 from benchmarks.real_days import Day, Site, chain, days_from, district_site, house_site, totals
+
 from gridopt.verify import bill, replay, verify
 
 
@@ -57,7 +58,7 @@ def test_fourteen_days_and_a_day_of_23_hours_are_planned_to_the_optimum(planned:
 def _longest_run(days: list[date]) -> int:
     """Most days in a row without a gap."""
     best = length = 1
-    for before, after in zip(days, days[1:], strict=False):
+    for before, after in itertools.pairwise(days):
         length = length + 1 if after - before == timedelta(days=1) else 1
         best = max(best, length)
     return best
@@ -77,7 +78,7 @@ def test_the_money_recomputed_is_the_objective(planned: Chain) -> None:
 
 def test_content_is_handed_from_day_to_day(planned: Chain) -> None:
     assert planned.days[0].start_kwh == pytest.approx(0.5 * planned.capacity_kwh)
-    for before, after in zip(planned.days, planned.days[1:], strict=False):
+    for before, after in itertools.pairwise(planned.days):
         assert after.start_kwh == pytest.approx(before.end_kwh, abs=1e-6)
     for d in planned.days:
         assert d.end_kwh >= d.start_kwh - 1e-5
