@@ -24,8 +24,9 @@ from gridopt.errors import InfeasibleError, NoPlanError, SolverError, UnboundedE
 from gridopt.model.assemble import Assembly, SemiSet, WholeSet, assemble
 from gridopt.model.inputs import Inputs
 from gridopt.solve.branch import Branch
+from gridopt.solve.milp import Milp
 from gridopt.solve.rounding import TOLERANCE, both_ways, is_whole, round_semi, round_whole
-from gridopt.solve.session import INTEGER, Answer, Session
+from gridopt.solve.session import Answer, Session
 
 Status = Literal["optimal", "within gap", "time-limited"]
 Tell = Callable[[str], None]
@@ -218,8 +219,8 @@ class _Search:
         """Emergencies minimised with every decision whole; the relaxation under their least sum, and a first plan."""
         wanted = self._open_emergencies()
         self._keep_emergency(np.inf)
-        milp = _Milp(self, self.a.semi, self.a.whole)
-        answer = self._with_cost(milp.session, wanted, lambda: milp.run(None, 1e-4, self._left()))
+        milp = self._milp()
+        answer = self._with_cost(milp.session, wanted, lambda: self._branch(milp, None, 1e-4, self._left()))
         if not answer.has_point:
             if answer.status == "infeasible":
                 raise self._infeasible(whole=True)
@@ -406,11 +407,12 @@ class _Search:
 
     def _full(self, best: Answer | None, bound: float, wanted: float, limit: float) -> tuple[Answer | None, float]:
         """The full MILP; both-ways flows are excluded by binaries only where a point uses them."""
-        milp = _Milp(self, self.a.semi, self.a.whole)
+        milp = self._milp()
         milp.exclude(*self._needed_pairs())
         end = time.perf_counter() + limit
         for _ in range(12):
-            answer = milp.run(best.x if best is not None else None, wanted, end - time.perf_counter())
+            start = best.x if best is not None else None
+            answer = self._branch(milp, start, wanted, end - time.perf_counter())
             bound = max(bound, answer.bound)
             if not answer.has_point:
                 self._impossible = answer.status == "infeasible"
@@ -422,6 +424,18 @@ class _Search:
                 break
             milp.exclude(first, second)
         return best, bound
+
+    def _milp(self) -> Milp:
+        milp = Milp(self.a.lp, self.lower, self.upper, self.a.semi, self.a.whole)
+        if self._cap_row is not None:
+            self._add_cap(milp.session)
+        return milp
+
+    def _branch(self, milp: Milp, start: Floats | None, gap: float, limit: float) -> Answer:
+        answer = self._count(milp.run(start, gap, limit), "milps")
+        if answer.status == "limit":
+            self.stopped_by = "clock"
+        return answer
 
     def _exactly(self, answer: Answer) -> Answer | None:
         """The LP with every decision as the MILP took it."""
@@ -447,74 +461,3 @@ class _Search:
 def _better(one: Answer | None, other: Answer | None) -> Answer | None:
     found = [a for a in (one, other) if a is not None]
     return min(found, key=lambda a: a.objective) if found else None
-
-
-class _Milp:
-    """A second HiGHS object for branch and bound, with binaries for excluded pairs added as they are needed."""
-
-    def __init__(self, search: _Search, semi: list[SemiSet], whole: list[WholeSet]) -> None:
-        self.search = search
-        self.session = Session(search.a.lp)
-        every = np.arange(len(search.a.lp.cost))
-        self.session.bounds(every, search.lower, search.upper)
-        if search._cap_row is not None:
-            search._add_cap(self.session)
-        self.session.option("mip_allow_restart", False)  # a restart repeats the root's work: measured 1.7 × slower
-        self._binaries: list[Callable[[Floats], Floats]] = []
-        for s in semi:
-            self._add_switches(s)
-        for w in whole:
-            columns = w.columns.ravel()
-            self.session.wholeness(columns, np.full(len(columns), INTEGER))
-
-    def _add_switches(self, s: SemiSet) -> None:
-        """One binary a column: minimum * u <= x <= upper * u. (HiGHS's own semi-continuous columns sometimes fail.)"""
-        columns, least = s.columns.ravel(), s.minimum.ravel()
-        lower, most = self.search.lower[columns], self.search.upper[columns]
-        never = (most < least - TOLERANCE) & (lower <= 0)
-        self.session.bounds(columns[never], np.zeros(int(never.sum())), np.zeros(int(never.sum())))
-        free = (least > 0) & (most >= least - TOLERANCE) & (lower < most)
-        x, least, most = columns[free], least[free], most[free]
-        n = len(x)
-        u = self.session.add_columns(np.zeros(n), np.ones(n), np.zeros(n))
-        self.session.wholeness(u, np.full(n, INTEGER))
-        pair, start, one = np.column_stack([x, u]).ravel(), np.arange(0, 2 * n, 2), np.ones(n)
-        self.session.add_rows(np.full(n, -np.inf), np.zeros(n), start, pair, np.column_stack([one, -most]).ravel())
-        self.session.add_rows(np.zeros(n), np.full(n, np.inf), start, pair, np.column_stack([one, -least]).ravel())
-        self._binaries.append(lambda point: (point[x] > 0.5 * least).astype(np.float64))
-
-    def exclude(self, first: Ints, second: Ints) -> None:
-        """One binary a pair: first <= upper * u, second <= upper * (1 - u)."""
-        n = len(first)
-        if not n:
-            return
-        top_first, top_second = self.search.upper[first], self.search.upper[second]
-        if not (np.isfinite(top_first).all() and np.isfinite(top_second).all()):
-            raise UnboundedError(
-                "selling is dearer than buying at a node without limits: give it an import_max_kw and an export_max_kw"
-            )
-        u = self.session.add_columns(np.zeros(n), np.ones(n), np.zeros(n))
-        self.session.wholeness(u, np.full(n, INTEGER))
-        start = np.arange(0, 2 * n, 2)
-        pair = np.column_stack([first, u]).ravel()
-        value = np.column_stack([np.ones(n), -top_first]).ravel()
-        self.session.add_rows(np.full(n, -np.inf), np.zeros(n), start, pair, value)
-        pair = np.column_stack([second, u]).ravel()
-        value = np.column_stack([np.ones(n), top_second]).ravel()
-        self.session.add_rows(np.full(n, -np.inf), top_second, start, pair, value)
-        self._binaries.append(lambda point: (point[first] > point[second]).astype(np.float64))
-
-    def run(self, start: Floats | None, gap: float, limit: float) -> Answer:
-        """Branch and bound; the answer's ``x`` is cut to the programme's own columns."""
-        if limit <= 0.01:
-            return Answer("limit", np.inf, -np.inf, np.zeros(0), np.zeros(0), np.zeros(0), 0, 0)
-        if start is not None:
-            self.session.start_from(np.concatenate([start, *(of(start) for of in self._binaries)]))
-        answer = self.search._count(self.session.run(limit, gap), "milps")
-        if answer.status == "limit":
-            self.search.stopped_by = "clock"
-        columns = len(self.search.a.lp.cost)
-        return Answer(
-            answer.status, answer.objective, answer.bound, answer.x[:columns],
-            answer.price, answer.reduced, answer.pivots, answer.nodes,
-        )  # fmt: skip

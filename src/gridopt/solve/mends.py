@@ -66,9 +66,7 @@ def told(axis: Axis, m: Mend, one_number: bool = False) -> Mend:
         key = f"relax.{m.quantity}"
     else:
         key = "service" if m.kind == "outage" else "hold" if new else "release"
-    words = TEXTS[key].format(
-        id=m.id, quantity=m.quantity, old=tidy(m.old), new=new, when=when(axis, m.first, m.last)
-    )
+    words = TEXTS[key].format(id=m.id, quantity=m.quantity, old=tidy(m.old), new=new, when=when(axis, m.first, m.last))
     return replace(m, words=words, setting=f"node.{m.id}.{m.quantity}={new}" if one_number else None)
 
 

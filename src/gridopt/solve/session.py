@@ -65,13 +65,25 @@ class Session:
         self.option("random_seed", 7)
         rows, columns, nonzeros = lp.shape
         self.columns, self.rows = columns, rows
-        self._whole = False
+        self._integer: set[int] = set()
+        self._check(lp)
         status = self._h.passModel(
             columns, rows, nonzeros, int(highspy.MatrixFormat.kColwise), int(highspy.ObjSense.kMinimize), lp.offset,
             lp.cost, lp.lower, lp.upper, lp.row_lower, lp.row_upper, lp.start, lp.index, lp.value,
             np.zeros(columns, np.int32),
         )  # fmt: skip
         self._do(status, "the model")
+
+    @staticmethod
+    def _check(lp: LinearProgram) -> None:
+        """HiGHS reads on past the end of an array that is too short, and takes numbers that are none."""
+        rows, columns, nonzeros = lp.shape
+        _numbers(lp.cost, columns)
+        _numbers(lp.value, nonzeros)
+        for limits, n in ((lp.lower, columns), (lp.upper, columns), (lp.row_lower, rows), (lp.row_upper, rows)):
+            _limits(limits, n)
+        if len(lp.start) != columns + 1 or len(lp.index) != nonzeros or not math.isfinite(lp.offset):
+            raise SolverError("the model's arrays do not fit together")
 
     @staticmethod
     def _do(status: Any, what: str) -> None:
@@ -82,52 +94,55 @@ class Session:
         """Change columns' bounds."""
         k = np.ascontiguousarray(columns, np.int32)
         if len(k):
-            lower = np.ascontiguousarray(lower, np.float64)
-            upper = np.ascontiguousarray(upper, np.float64)
-            if np.isnan(lower).any() or np.isnan(upper).any():
-                raise SolverError("a limit is not a number")
-            self._do(self._h.changeColsBounds(len(k), k, lower, upper), "bounds")
+            low, high = _limits(lower, len(k)), _limits(upper, len(k))
+            self._do(self._h.changeColsBounds(len(k), k, low, high), "bounds")
 
     def row_bounds(self, row: int, lower: float, upper: float) -> None:
         """Change one row's limits."""
         self._do(self._h.changeRowBounds(row, lower, upper), "row bounds")
 
     def costs(self, columns: Ints, cost: Floats) -> None:
+        """Change columns' costs."""
         k = np.ascontiguousarray(columns, np.int32)
-        if not np.isfinite(cost).all():
-            raise SolverError("a price is not finite")
-        self._do(self._h.changeColsCost(len(k), k, np.ascontiguousarray(cost, np.float64)), "costs")
-
-    def offset(self, value: float) -> None:
-        self._do(self._h.changeObjectiveOffset(value), "offset")
+        if len(k):
+            self._do(self._h.changeColsCost(len(k), k, _numbers(cost, len(k))), "costs")
 
     def add_columns(self, lower: Floats, upper: Floats, cost: Floats) -> Ints:
         """Append columns without entries; returns their numbers."""
-        n = len(lower)
-        empty_i, empty_f = np.zeros(0, np.int32), np.zeros(0)
-        self._do(self._h.addCols(n, cost, lower, upper, 0, np.zeros(n, np.int32), empty_i, empty_f), "new columns")
+        n = len(cost)
+        if n:
+            none = np.zeros(0, np.int32)
+            status = self._h.addCols(
+                n, _numbers(cost, n), _limits(lower, n), _limits(upper, n), 0, np.zeros(n, np.int32), none, np.zeros(0)
+            )
+            self._do(status, "new columns")
         self.columns += n
         return np.arange(self.columns - n, self.columns)
 
     def add_rows(self, lower: Floats, upper: Floats, start: Ints, index: Ints, value: Floats) -> Ints:
         """Append rows given by rows (CSR without the last pointer); returns their numbers."""
-        n = len(lower)
-        self._do(
-            self._h.addRows(
-                n, lower, upper, len(index), start.astype(np.int32), index.astype(np.int32), value.astype(np.float64)
-            ),
-            "new rows",
-        )
+        n = len(start)
+        if n:
+            entries = np.ascontiguousarray(index, np.int32)
+            status = self._h.addRows(
+                n, _limits(lower, n), _limits(upper, n), len(entries),
+                np.ascontiguousarray(start, np.int32), entries, _numbers(value, len(entries)),
+            )  # fmt: skip
+            self._do(status, "new rows")
         self.rows += n
         return np.arange(self.rows - n, self.rows)
 
     def wholeness(self, columns: Ints, kind: npt.NDArray[np.int_]) -> None:
         """Declare columns continuous (0), integer (1) or semi-continuous (2)."""
         k = np.ascontiguousarray(columns, np.int32)
+        kinds = np.asarray(kind)
+        if kinds.shape != (len(k),):
+            raise SolverError("{n} columns were handed {m} kinds", n=len(k), m=kinds.size)
         if len(k):
-            kinds = np.array([highspy.HighsVarType(int(v)) for v in (0, 1, 2)])
-            self._do(self._h.changeColsIntegrality(len(k), k, kinds[np.asarray(kind)]), "wholeness")
-            self._whole = True
+            types = np.array([highspy.HighsVarType(v) for v in (CONTINUOUS, INTEGER, SEMI)])
+            self._do(self._h.changeColsIntegrality(len(k), k, types[kinds]), "wholeness")
+            self._integer |= set(k[kinds != CONTINUOUS].tolist())
+            self._integer -= set(k[kinds == CONTINUOUS].tolist())
 
     def start_from(self, x: Floats) -> None:
         """Hand a first incumbent to the next MILP run."""
@@ -159,7 +174,7 @@ class Session:
         if gap is not None:
             self.option("mip_rel_gap", gap)
             self.option("mip_abs_gap", 1e-9)
-        self.option("solver", "choose" if self._whole else "simplex")
+        self.option("solver", "choose" if self._integer else "simplex")
         self._do(self._h.run(), "to run")
         status = self._h.getModelStatus()
         if status == highspy.HighsModelStatus.kUnboundedOrInfeasible:
@@ -177,15 +192,33 @@ class Session:
         if feasible and answer in ("optimal", "limit"):
             s = self._h.getSolution()
             x = np.array(s.col_value)
-            if not self._whole:
+            if not self._integer:
                 price, reduced = np.array(s.row_dual), np.array(s.col_dual)
             if not np.isfinite(x).all():
                 raise SolverError("HiGHS returned a value that is not finite")
         if answer == "optimal" and not len(x) and self.columns:
             raise SolverError("HiGHS said Optimal without a feasible point")
         objective = info.objective_function_value if len(x) else math.inf
-        bound = info.mip_dual_bound if self._whole else (objective if answer == "optimal" else -math.inf)
+        bound = info.mip_dual_bound if self._integer else (objective if answer == "optimal" else -math.inf)
         return Answer(
             answer, objective, bound, x, price, reduced,
-            int(info.simplex_iteration_count), int(max(info.mip_node_count, 0)) if self._whole else 0,
+            int(info.simplex_iteration_count), int(max(info.mip_node_count, 0)) if self._integer else 0,
         )  # fmt: skip
+
+
+def _numbers(a: Floats, n: int) -> Floats:
+    """``n`` finite numbers, or SolverError."""
+    out = np.ascontiguousarray(a, np.float64)
+    if out.shape != (n,) or not np.isfinite(out).all():
+        raise SolverError("HiGHS was to be handed {m} numbers in place of {n}, or one not finite", m=out.size, n=n)
+    return out
+
+
+def _limits(a: Floats, n: int) -> Floats:
+    """``n`` limits, infinite ones allowed, or SolverError."""
+    out = np.ascontiguousarray(a, np.float64)
+    if out.shape != (n,) or np.isnan(out).any():
+        raise SolverError(
+            "HiGHS was to be handed {m} limits in place of {n}, or one that is no number", m=out.size, n=n
+        )
+    return out

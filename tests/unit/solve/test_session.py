@@ -15,7 +15,8 @@ from tests.support.districts import Device, Sketch, energy_price, hours, node
 
 from gridopt.assets.base import Floats
 from gridopt.errors import FamilyError, SolverError
-from gridopt.model.assemble import LinearProgram, assemble
+from gridopt.model.assemble import assemble
+from gridopt.model.programme import LinearProgram
 from gridopt.solve.session import CONTINUOUS, INTEGER, SEMI, Session
 
 INF, NAN = np.inf, np.nan
