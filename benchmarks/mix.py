@@ -30,7 +30,7 @@ SHARES = {
 
 
 def bell(hour: Floats, centre: float, width: float) -> Floats:
-    return np.exp(-(((hour - centre) / width) ** 2))
+    return np.asarray(np.exp(-(((hour - centre) / width) ** 2)), np.float64)
 
 
 def user_table(name: str, n: int, steps: int, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -220,14 +220,16 @@ class Figure:
 def tables(readme: Path) -> Iterator[tuple[str, list[Figure]]]:
     """Every command of a README that has a table of figures under it, with the table."""
     command, figures = "", []
-    for line in [*readme.read_text(encoding="utf-8").splitlines(), "## end"]:
+    for line in readme.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        if line.startswith(("gridopt run", "## ")):
+        if line.startswith("gridopt run"):
             if figures:
                 yield command, figures
-            command, figures = line if line.startswith("gridopt run") else "", []
+            command, figures = line, []
         elif line.startswith("|") and len(cells) == 4 and re.match(r"-?\d", cells[1]):
             figures.append(Figure(cells[0], float(cells[1]), float(cells[2]), cells[3].strip("`")))
+    if figures:
+        yield command, figures
 
 
 STATED = [(name, *table) for name in NAMES for table in tables(SCENARIOS / name / "README.md")]
@@ -254,7 +256,7 @@ def test_every_scenario_and_overlay_states_its_figures(name: str) -> None:
     assert name == name.lower()
     assert f"gridopt run scenarios/{name}" in stated, "the scenario as it stands"
     for file in (SCENARIOS / name).iterdir():
-        assert f"`{file.name}`" in text, f"{file.name} is not explained"
+        assert file.name in ("scenario.toml", "README.md") or f"`{file.name}`" in text, f"{file.name} is not explained"
         if file.suffix == ".toml" and file.name != "scenario.toml":
             assert any(f"--overlay scenarios/{name}/{file.name}" in command for command in stated)
     for _, command, figures in STATED:
@@ -365,7 +367,7 @@ def test_the_cap_of_saint_philibert_binds_for_the_plan_and_by_rule() -> None:
 
 
 def test_too_small_a_cap_leaves_named_drivers_short_and_is_still_kept() -> None:
-    p = planned("gridopt run saint-philibert --set node.car-park.import_max_kw=12")
+    p = planned("gridopt run saint-philibert --set node.car-park.import_max_kw=9")
     due, short = promises(p)
     assert p.exit_code == 3
     assert ev_unserved_share(p) > 0.01
@@ -373,7 +375,7 @@ def test_too_small_a_cap_leaves_named_drivers_short_and_is_still_kept() -> None:
     named = {s["id"]: s["amount"] for s in p.summary["shortfalls"]}
     assert sum(named.values()) == pytest.approx(short.sum(), abs=0.05)
     assert due.sum() > short.sum()
-    assert p.net_kw("car-park").max() <= 12 + LEAST_KW
+    assert p.net_kw("car-park").max() <= 9 + LEAST_KW
 
 
 def test_jain_by_hand() -> None:
@@ -448,9 +450,12 @@ def test_running_in_circles_would_have_paid() -> None:
     p = planned(NEGATIVE[1])
     assert p.price("buy").min() < 0
     assembly = assemble(p.inputs)
-    relaxed = Session(assembly.lp).run()
+    session = Session(assembly.lp)
+    shut = np.zeros(len(assembly.emergencies))
+    session.bounds(assembly.emergencies, shut, shut)
+    relaxed = session.run()
     first, second = both_ways(assembly, relaxed.x)
-    assert len(first) > 10
+    assert len(first) > 0
     assert np.minimum(relaxed.x[first], relaxed.x[second]).max() > 1
     assert p.summary["objective_eur"] > relaxed.objective + 1e-3
 
@@ -459,7 +464,7 @@ def test_where_drawing_is_paid_for_the_roofs_stop_and_everything_draws() -> None
     p = planned(NEGATIVE[1])
     paid = p.price("buy") < 0
     assert p.kwh(-p.power_kw("pv"), paid) < 0.01 * p.kwh(-p.power_kw("pv"))
-    assert p.net_kw("grid")[paid].mean() > 4 * p.power_kw("load")[paid].mean() * 0.5
+    assert p.net_kw("grid")[paid].mean() > 2 * p.power_kw("load")[paid].mean()
 
 
 def test_roofs_that_cannot_stop_cost_what_the_readme_says() -> None:

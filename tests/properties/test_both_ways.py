@@ -114,3 +114,22 @@ def test_without_limits_a_connection_that_sells_dearer_is_refused_in_words() -> 
     )  # fmt: skip
     with pytest.raises(UnboundedError, match="import_max_kw and an export_max_kw"):
         optimum(s)
+
+
+@pytest.mark.xfail(reason="the least emergency is looked for with both ways allowed at once", strict=True)
+def test_heat_is_missed_where_power_would_have_to_be_burnt() -> None:
+    """An engine alone heats, nothing takes its power but a battery with 1 kWh to draw until it is full: 1 kWh of
+    electricity, 0.48 / 0.38 kWh of heat. The rest of 10 kWh is missed."""
+    nodes = (
+        node(AXIS, "grid", None, 10.0, 0.0), node(AXIS, "heat", None, 0.0, carrier="heat"),
+        node(AXIS, "gas", None, 90.0, 0.0, "gas"),
+    )  # fmt: skip
+    devices = (
+        Device("bat", "battery", ("grid",), STORE | {
+            "capacity_kwh": 1.0, "power_kw": 10.0, "efficiency_in": 0.5, "efficiency_out": 0.5, "end": "free",
+        }),
+        Device("engine", "chp", ("grid", "heat", "gas"), {"power_max_kw": 5.0, "power_min_kw": 0.0}),
+        Device("homes", "heat-demand", ("heat",), {"power_kw": 5.0}),
+    )  # fmt: skip
+    plan = planned(Sketch(AXIS, nodes, devices, (energy_price(AXIS, "gas", 0.05),)))
+    assert plan.solution.emergency == pytest.approx(10.0 - 0.48 / 0.38, abs=1e-4)

@@ -26,10 +26,12 @@ TOLERANCE = 1e-6
 
 @dataclass
 class _Node:
+    """A part of the decisions. ``x`` None: the LP stopped at ``bound`` and is solved if the search comes back to it."""
+
     bound: float
     lower: Floats
     upper: Floats
-    x: Floats
+    x: Floats | None
     basis: Any
 
 
@@ -74,7 +76,7 @@ class Branch:
         self._open: list[tuple[float, int, _Node]] = []
         self.best: Answer | None = None
         self.nodes = 0
-        if self._undecided(root.x):
+        if self._undecided(relaxed.x[self.columns]):
             self._open.append((root.bound, next(self._order), root))
         else:
             self.best = relaxed
@@ -92,8 +94,7 @@ class Branch:
         """
         try:
             while self._open and time.perf_counter() < until:
-                top = min(ceiling, self.best.objective if self.best is not None else np.inf)
-                if self._open[0][0] >= top - slack:
+                if self._open[0][0] >= self._top(ceiling) - slack:
                     break
                 self._dive(heapq.heappop(self._open)[2], ceiling, slack, until)
         finally:
@@ -101,38 +102,39 @@ class Branch:
 
     def _dive(self, node: _Node, ceiling: float, slack: float, until: float) -> None:
         """Follow the better child down to a whole point or to where it cannot pay; leave the others open."""
-        while True:
-            fraction = self._fractions(node.x)
+        going: _Node | None = node
+        while going is not None:
+            node, x = going, going.x
             if time.perf_counter() >= until:
                 heapq.heappush(self._open, (node.bound, next(self._order), node))
                 return
-            children = []
-            for lower, upper in self._split(node, fraction):
-                top = min(ceiling, self.best.objective if self.best is not None else np.inf)
-                child = self._solve(node, lower, upper, top)
-                if child is not None:
-                    children.append(child)
-            children.sort(key=lambda c: c.bound)
-            top = min(ceiling, self.best.objective if self.best is not None else np.inf)
-            keep = [c for c in children if c.bound < top]
-            going = keep[:1] if keep and keep[0].bound < top - slack else []
-            for child in keep[len(going) :]:
-                heapq.heappush(self._open, (child.bound, next(self._order), child))
-            if not going:
-                return
-            node = going[0]
+            parts = [(node.lower, node.upper)] if x is None else self._split(node, x)
+            found = [self._solve(node, *part, self._top(ceiling) - slack) for part in parts]
+            top = self._top(ceiling)
+            children = sorted((c for c in found if c is not None and c.bound < top), key=lambda c: c.bound)
+            going = next((c for c in children if c.x is not None and c.bound < top - slack), None)
+            for child in children:
+                if child is not going:
+                    heapq.heappush(self._open, (child.bound, next(self._order), child))
 
-    def _solve(self, parent: _Node, lower: Floats, upper: Floats, top: float) -> _Node | None:
+    def _top(self, ceiling: float) -> float:
+        """Cost of the best plan known."""
+        return min(ceiling, self.best.objective if self.best is not None else np.inf)
+
+    def _solve(self, parent: _Node, lower: Floats, upper: Floats, cutoff: float) -> _Node | None:
+        """A part's LP; None when it has no plan, or a whole one, which is kept where it is the best so far."""
         self.session.bounds(self.columns, lower, upper)
         self.session.restore(parent.basis)
-        answer = self.session.run(cutoff=top if np.isfinite(top) else None)
+        answer = self.session.run(cutoff=cutoff if np.isfinite(cutoff) else None)
         self.nodes += 1
         self._count(answer)
+        if answer.status == "cutoff":
+            return _Node(max(cutoff, parent.bound), lower, upper, None, parent.basis)
         if answer.status != "optimal":
             return None
         x = answer.x[self.columns]
         if not self._undecided(x):
-            if answer.objective < top:
+            if self.best is None or answer.objective < self.best.objective:
                 self.best = answer
             return None
         return _Node(max(answer.objective, parent.bound), lower, upper, x, self.session.basis())
@@ -152,13 +154,15 @@ class Branch:
         pair = np.minimum(first, second) / np.maximum(first + second, 1e-9)
         return np.concatenate([whole, semi, np.where(np.minimum(first, second) > TOLERANCE, pair, 0.0)])
 
-    def _split(self, node: _Node, fraction: Floats) -> list[tuple[Floats, Floats]]:
+    def _split(self, node: _Node, x: Floats) -> list[tuple[Floats, Floats]]:
+        """Two parts that share out the node's points: the middle of the widest doubt goes one way or the other."""
+        fraction = self._fractions(x)
         peak = int(fraction.argmax())
         plateau = np.flatnonzero((fraction > 0.7 * fraction[peak]) & (self._row == self._row[peak]))
         k = int(plateau[len(plateau) // 2])
         low, high = (node.lower, node.upper.copy()), (node.lower.copy(), node.upper)
         if k < self._semi.start:
-            low[1][k], high[0][k] = np.floor(node.x[k]), np.ceil(node.x[k])
+            low[1][k], high[0][k] = np.floor(x[k]), np.ceil(x[k])
         elif k < self._semi.stop:
             low[1][k], high[0][k] = 0.0, self._least[k - self._semi.start]
         else:

@@ -345,7 +345,7 @@ class _Search:
             lambda answer: self._note(answer),
         )  # fmt: skip
         gap = self.inputs.target.gap
-        for share in (0.6, 0.3, 0.1):
+        for share in (0.9, 0.6, 0.3, 0.1):
             ceiling = best.objective if best is not None else np.inf
             search.run(ceiling, share * gap * self._size(relaxed, bound), self.until)
             bound = max(bound, search.bound)

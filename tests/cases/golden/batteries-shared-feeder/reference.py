@@ -9,6 +9,7 @@ PyPSA takes no standing loss from e_initial in the first step, so e_initial is w
 
 import json
 import logging
+import re
 import tomllib
 from pathlib import Path
 
@@ -28,7 +29,14 @@ n.snapshot_weightings = pd.DataFrame(step_h, n.snapshots, ["objective", "stores"
 
 n.add("Bus", list(nodes))
 n.add("Generator", "buy", bus="grid", p_nom=1000, marginal_cost=series.buy_eur_per_kwh)
-n.add("Generator", "sell", bus="grid", p_nom=1000, sign=-1, marginal_cost=-site["commitment"]["supply"]["sell_eur_per_kwh"])
+n.add(
+    "Generator",
+    "sell",
+    bus="grid",
+    p_nom=1000,
+    sign=-1,
+    marginal_cost=-site["commitment"]["supply"]["sell_eur_per_kwh"],
+)
 for name, node in nodes.items():
     if "parent" in node:  # power from the parent is positive
         most, least = node["import_max_kw"], -node["export_max_kw"]
@@ -91,4 +99,5 @@ answer = {
         for k in "ab"
     },
 }
-(HERE / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+text = re.sub(r"\n *(?=[-\d\]]|null)", " ", json.dumps(answer, indent=1))  # a row of numbers on one line
+(HERE / "expected.json").write_text(text + "\n", encoding="utf-8")

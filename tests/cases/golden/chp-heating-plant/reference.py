@@ -9,6 +9,7 @@ e_initial in the first step, so e_initial is what that loss leaves.
 
 import json
 import logging
+import re
 import tomllib
 from pathlib import Path
 
@@ -107,4 +108,5 @@ answer = {
         "store": {"level_kwh": rounded(n.stores_t.e["store"])},
     },
 }
-(HERE / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+text = re.sub(r"\n *(?=[-\d\]]|null)", " ", json.dumps(answer, indent=1))  # a row of numbers on one line
+(HERE / "expected.json").write_text(text + "\n", encoding="utf-8")

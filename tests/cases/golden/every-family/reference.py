@@ -9,6 +9,7 @@ hours is on; from a stop on, each is off. Hours are steps here, so powers are en
 
 import json
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -25,19 +26,21 @@ LAST = T[-1]
 m = linopy.Model()
 
 
-def variable(name, lower=0.0, upper=math.inf):
+def variable(name: str, lower: float = 0.0, upper: float | pd.Series = math.inf) -> linopy.Variable:
     return m.add_variables(lower, upper, coords=[T], name=name)
 
 
-def switch(name):
+def switch(name: str) -> linopy.Variable:
     return m.add_variables(binary=True, coords=[T], name=name)
 
 
-def hour(clock):
+def hour(clock: str) -> int:
     return int(clock.split(":")[0])
 
 
-def stored(name, keep, start, goal, low, high, into):
+def stored(
+    name: str, keep: float, start: float, goal: float, low: float, high: float, into: linopy.LinearExpression
+) -> linopy.Variable:
     """Content at the end of each hour: what is kept of the hour before, plus what goes in; at least ``goal`` last."""
     least = pd.Series(low, T, dtype=float)
     least[LAST] = max(goal, low)
@@ -186,7 +189,7 @@ status = m.solve("highs", mip_rel_gap=1e-9)
 assert status == ("ok", "optimal"), status
 
 
-def rounded(values):
+def rounded(values: linopy.Variable) -> list[float]:
     return [round(float(v), 6) + 0.0 for v in values.solution]
 
 
@@ -211,4 +214,5 @@ answer = {
         "store": {"level_kwh": rounded(level)},
     },
 }
-(HERE / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+text = re.sub(r"\n *(?=[-\d\]]|null)", " ", json.dumps(answer, indent=1))  # a row of numbers on one line
+(HERE / "expected.json").write_text(text + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ peer/bin/python reference.py writes expected.json
 """
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -100,4 +101,5 @@ answer = {
         "store": {"level_kwh": [round(float(v), 6) for v in found["storage_content"][store]][1:]},
     },
 }
-(HERE / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+text = re.sub(r"\n *(?=[-\d\]]|null)", " ", json.dumps(answer, indent=1))  # a row of numbers on one line
+(HERE / "expected.json").write_text(text + "\n", encoding="utf-8")

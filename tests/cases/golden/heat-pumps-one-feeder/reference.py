@@ -10,6 +10,7 @@ are priced by the hour; those still missing at the end would last R * C hours mo
 
 import json
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -71,4 +72,5 @@ answer = {
         for name in zones
     },
 }
-(HERE / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+text = re.sub(r"\n *(?=[-\d\]]|null)", " ", json.dumps(answer, indent=1))  # a row of numbers on one line
+(HERE / "expected.json").write_text(text + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ month has a connection of its own, open in its own steps only; the new month beg
 """
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -78,4 +79,5 @@ answer = {
         }
     },
 }
-(HERE / "expected.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+text = re.sub(r"\n *(?=[-\d\]]|null)", " ", json.dumps(answer, indent=1))  # a row of numbers on one line
+(HERE / "expected.json").write_text(text + "\n", encoding="utf-8")
