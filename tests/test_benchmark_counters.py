@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks import prototype, run
 from benchmarks.gap import EVERY_DEVICE, GAP_PERCENT, whole_decisions
 from benchmarks.harness import REGISTRY, Benchmark, Result, Times, alternate, ratio
@@ -16,7 +17,6 @@ from benchmarks.mix import district
 from benchmarks.report import table
 from benchmarks.sizes import MOST, QUANTITIES, SAME, compare, size_of
 from benchmarks.speed import highs_alone, without_decisions
-
 from gridopt.model.assemble import assemble
 from gridopt.model.inputs import Target
 from gridopt.solve.ladder import solve

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from benchmarks import real_days
 from benchmarks.real_days import Day, Site, chain, days_from, district_site, house_site, totals
-
 from gridopt.verify import bill, replay, verify
 
 

@@ -385,7 +385,9 @@ def test_jain_by_hand() -> None:
 
 
 def test_the_canopy_never_gives_more_than_the_hospital_takes() -> None:
-    p = planned("gridopt run scenarios/saint-philibert --overlay scenarios/saint-philibert/hospital.toml --date 2026-06-16")
+    p = planned(
+        "gridopt run scenarios/saint-philibert --overlay scenarios/saint-philibert/hospital.toml --date 2026-06-16"
+    )
     given = np.maximum(-p.net_kw("car-park"), 0.0)
     wing = p.trace.port_kw(p.inputs, "wing", "ac")
     assert (given <= wing + LEAST_KW).all()

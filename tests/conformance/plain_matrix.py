@@ -13,9 +13,9 @@ from pyomo.environ import Constraint, Var
 from pyomo.repn import generate_standard_repn
 
 from gridopt.assets.base import Floats
+from gridopt.model.inputs import Inputs
 from gridopt.model.layout import Assembly
 from gridopt.model.programme import TINY, LinearProgram
-from gridopt.model.inputs import Inputs
 
 Key = tuple[str, str, str, int]
 """(node | asset | commitment | rule | decision, id, variable or constraint, step or place)."""

@@ -11,9 +11,6 @@ from typing import Any
 import highspy
 import numpy as np
 import pytest
-from tests.conformance.plain_matrix import PlainMatrix, assert_same, plain_matrix
-from tests.conformance.random_params import random_user, seeded
-from tests.conformance.test_step import decided
 
 from gridopt.assets import FAMILY_NAMES, family
 from gridopt.assets.base import Floats
@@ -24,6 +21,9 @@ from gridopt.model.inputs import INF, Commitment, Flow, Group, Inputs, LinearRul
 from gridopt.model.plain import EMERGENCY_EUR_PER_KWH, export, plain_model
 from gridopt.model.template import template
 from gridopt.solve.session import INTEGER, Answer, Session
+from tests.conformance.plain_matrix import PlainMatrix, assert_same, plain_matrix
+from tests.conformance.random_params import random_user, seeded
+from tests.conformance.test_step import decided
 
 AXIS = Axis(datetime(2026, 1, 15, 23, tzinfo=UTC), 60, 6)
 T = AXIS.steps

@@ -24,13 +24,13 @@ from pyomo.environ import (
     exp,
     value,
 )
-from tests.conformance.random_params import AXES
 
 from gridopt.assets.base import Cost, Family, Floats, Parameter, SemiContinuous, Whole
 from gridopt.errors import FamilyError, SolverError
 from gridopt.model.assemble import assemble
 from gridopt.model.inputs import Group, Inputs, Node
 from gridopt.model.template import Template, template
+from tests.conformance.random_params import AXES
 
 Body = Callable[[Any], None]
 STEPS = 4

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conformance.plain_matrix import PlainMatrix, assert_same, plain_matrix
-from tests.conformance.random_params import AXES, SEEDS, cover, pool, seeded, take
 
 from gridopt.assets import FAMILY_NAMES, family
 from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.inputs import Commitment, Flow, Group, Inputs, Node
 from gridopt.model.plain import plain_model
+from tests.conformance.plain_matrix import PlainMatrix, assert_same, plain_matrix
+from tests.conformance.random_params import AXES, SEEDS, cover, pool, seeded, take
 
 
 def on_two_nodes(group: Group, horizon: str, rng: np.random.Generator) -> Inputs:

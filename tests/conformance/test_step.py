@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conformance.random_params import AXES, SEEDS, cover, pool, seeded, take
-from tests.unit.assets.replay import Solved, assert_replays, district, users
 
 from gridopt.assets import FAMILY_NAMES, family
 from gridopt.assets.base import Floats, Ints
@@ -20,6 +18,8 @@ from gridopt.assets.battery import Battery
 from gridopt.model.assemble import Assembly, PairSet, assemble
 from gridopt.model.inputs import Group, Inputs, Node
 from gridopt.solve.session import INTEGER, SEMI, Answer, Session
+from tests.conformance.random_params import AXES, SEEDS, cover, pool, seeded, take
+from tests.unit.assets.replay import Solved, assert_replays, district, users
 
 TOLERANCE = 1e-6
 DEVICES = {"4x60": 12, "24x15": 6, "96x15": 1}

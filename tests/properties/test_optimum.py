@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import assume
+
+from gridopt.model.inputs import Inputs, Target
+from gridopt.model.plain import EMERGENCY_EUR_PER_KWH
 from tests.conformance.test_district import plain
 from tests.conformance.test_district import solve as solve_plain
 from tests.support.districts import Sketch, optimum, planned
 from tests.support.draw import drawn, one, sketches
-
-from gridopt.model.inputs import Inputs, Target
-from gridopt.model.plain import EMERGENCY_EUR_PER_KWH
 
 
 def cheapest(inputs: Inputs) -> float:
@@ -35,7 +35,9 @@ def test_the_optimum_is_that_of_the_plain_model(s: Sketch) -> None:
 def test_what_is_proven_of_a_plan_is_true(s: Sketch, gap: float, exact: int) -> None:
     """However rough the gap wanted and whichever rungs are used: no plan is cheaper than the bound, and the plan
     itself is no better than it can be."""
-    s = replace(s, target=Target(gap=gap, exact_gap=gap, exact_decisions=exact, time_limit_s=300.0, exact_limit_s=300.0))
+    s = replace(
+        s, target=Target(gap=gap, exact_gap=gap, exact_decisions=exact, time_limit_s=300.0, exact_limit_s=300.0)
+    )
     plan = planned(s)
     solution = plan.solution
     assume(not solution.emergency)

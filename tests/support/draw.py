@@ -91,7 +91,12 @@ def ev_session(draw: Draw, axis: Axis) -> Mapping[str, Any]:
 
 def shiftable_load(draw: Draw, axis: Axis) -> Mapping[str, Any]:
     profile = draw(st.lists(tenths(0.5, 3), min_size=1, max_size=2))
-    return {"profile_kw": profile, "earliest": 0.0, "latest": axis.steps * axis.step_h, "skip_eur": draw(one(0.5, 10.0))}
+    return {
+        "profile_kw": profile,
+        "earliest": 0.0,
+        "latest": axis.steps * axis.step_h,
+        "skip_eur": draw(one(0.5, 10.0)),
+    }
 
 
 def heat_pump_building(draw: Draw, axis: Axis) -> Mapping[str, Any]:

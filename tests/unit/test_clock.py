@@ -97,7 +97,9 @@ def test_a_local_day_begins_and_ends_at_midnight(day: date, step_min: int) -> No
     a = day_axis(day, 1, step_min, PARIS)
     assert a.steps == HOURS[day] * 60 // step_min
     assert a.local[0].replace(tzinfo=None) == datetime(day.year, day.month, day.day)
-    assert a.end.astimezone(ZoneInfo(PARIS)).replace(tzinfo=None) == datetime(day.year, day.month, day.day) + timedelta(1)
+    assert a.end.astimezone(ZoneInfo(PARIS)).replace(tzinfo=None) == datetime(day.year, day.month, day.day) + timedelta(
+        1
+    )
     assert set(a.local_day) == {day}
     assert a.start.utcoffset() == timedelta(0)
 

@@ -88,7 +88,10 @@ def test_what_stands_behind_a_message_is_carried_along() -> None:
 
 
 def test_a_mistake_says_where_it_stands() -> None:
-    assert str(Mistake("s/scenario.toml", 41, "range", "soc_end is too large")) == "s/scenario.toml:41: soc_end is too large"
+    assert (
+        str(Mistake("s/scenario.toml", 41, "range", "soc_end is too large"))
+        == "s/scenario.toml:41: soc_end is too large"
+    )
     assert str(Mistake("s/scenario.toml", None, "missing", "no horizon")) == "s/scenario.toml: no horizon"
 
 
@@ -110,7 +113,9 @@ def test_all_mistakes_are_told_in_the_order_of_the_files() -> None:
     [
         pytest.param(
             ScenarioError(mistakes()),
-            marks=pytest.mark.xfail(strict=True, raises=AttributeError, reason="a ScenarioError cannot leave its process"),
+            marks=pytest.mark.xfail(
+                strict=True, raises=AttributeError, reason="a ScenarioError cannot leave its process"
+            ),
         ),
         SolverError("HiGHS refused {what}", what="bounds"),
         InfeasibleError("{words}", explanation=("why",), words="no plan"),

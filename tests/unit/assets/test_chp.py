@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.assets.replay import Replayed, Solved, assert_replays, axis_of, district, drive, users
 
 from gridopt.assets.base import at
 from gridopt.assets.chp import CHP
 from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.inputs import Commitment, Flow, Inputs, Pin
 from gridopt.solve.session import INTEGER, Answer, Session
+from tests.unit.assets.replay import Replayed, Solved, assert_replays, axis_of, district, drive, users
 
 ENGINE = {
     "power_max_kw": 100.0,

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.assets.replay import assert_replays, axis_of, district, drive, hold_switches, solve, users
 
 from gridopt.assets import family
 from gridopt.assets.base import SemiContinuous
@@ -17,6 +16,7 @@ from gridopt.model.assemble import assemble
 from gridopt.model.inputs import Commitment, Flow, Inputs, Node
 from gridopt.model.plain import plain_model
 from gridopt.solve.session import SEMI, Session
+from tests.unit.assets.replay import assert_replays, axis_of, district, drive, hold_switches, solve, users
 
 AXIS = axis_of(2)
 

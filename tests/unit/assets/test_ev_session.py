@@ -7,6 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from gridopt.assets.base import at
+from gridopt.assets.ev_session import EVSession, local_window, steps_inside
+from gridopt.clock import Axis
+from gridopt.model.assemble import assemble
+from gridopt.model.template import template
 from tests.unit.assets.replay import (
     Solved,
     assert_replays,
@@ -18,12 +24,6 @@ from tests.unit.assets.replay import (
     solve,
     users,
 )
-
-from gridopt.assets.base import at
-from gridopt.assets.ev_session import EVSession, local_window, steps_inside
-from gridopt.clock import Axis
-from gridopt.model.assemble import assemble
-from gridopt.model.template import template
 
 LOSSLESS = {"efficiency": 1.0}
 

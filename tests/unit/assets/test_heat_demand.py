@@ -6,12 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from tests.unit.assets.replay import assert_replays, axis_of, by_rule, district, drive, solve, users
 
 from gridopt.assets.heat_demand import HeatDemand
 from gridopt.model.assemble import assemble
 from gridopt.model.inputs import Inputs, Node
 from gridopt.solve.session import Session
+from tests.unit.assets.replay import assert_replays, axis_of, by_rule, district, drive, solve, users
 
 AXIS = axis_of(3)
 

@@ -7,6 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from gridopt.assets.base import at
+from gridopt.assets.heat_pump_building import HeatPumpBuilding
+from gridopt.assets.weather import cop_series
+from gridopt.clock import Axis
+from gridopt.model.assemble import assemble
+from gridopt.model.template import template
 from tests.unit.assets.replay import (
     Solved,
     assert_replays,
@@ -18,13 +25,6 @@ from tests.unit.assets.replay import (
     solve,
     users,
 )
-
-from gridopt.assets.base import at
-from gridopt.assets.heat_pump_building import HeatPumpBuilding
-from gridopt.assets.weather import cop_series
-from gridopt.clock import Axis
-from gridopt.model.assemble import assemble
-from gridopt.model.template import template
 
 STEADY = {"cop": 4.0, "comfort_min_c": 20.0, "resistance_k_per_kw": 5.0, "capacity_kwh_per_k": 4.0, "outdoor_c": 0.0}
 """A zone with a time constant of 20 h that 4 kW of heat, 1 kW of electricity, hold at 20 °C against frost."""

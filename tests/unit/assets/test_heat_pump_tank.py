@@ -7,6 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from gridopt.assets.base import at
+from gridopt.assets.heat_pump_tank import HeatPumpTank
+from gridopt.clock import Axis
+from gridopt.model.assemble import Assembly, assemble
+from gridopt.model.template import template
 from tests.unit.assets.replay import (
     Solved,
     assert_replays,
@@ -18,12 +24,6 @@ from tests.unit.assets.replay import (
     solve,
     users,
 )
-
-from gridopt.assets.base import at
-from gridopt.assets.heat_pump_tank import HeatPumpTank
-from gridopt.clock import Axis
-from gridopt.model.assemble import Assembly, assemble
-from gridopt.model.template import template
 
 SIMPLE = {"capacity_kwh": 10.0, "power_kw": 2.0, "cop": 2.0, "loss_per_h": 0.0, "level_start": 0.0, "end": "free"}
 """No loss, 4 kW of heat at most, empty at the start."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.assets.replay import Solved, assert_replays, axis_of, by_rule, district, drive, solve, users
 
 from gridopt.assets.base import at
 from gridopt.assets.shiftable_load import ShiftableLoad, profile_on_steps
 from gridopt.clock import Axis
 from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.template import template
+from tests.unit.assets.replay import Solved, assert_replays, axis_of, by_rule, district, drive, solve, users
 
 
 def loads(axis: Axis, n: int = 1, **given: Any) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.assets.replay import Solved, assert_replays, axis_of, by_rule, district, drive, solve, users
 
 from gridopt.assets.thermal_store import ThermalStore
 from gridopt.model.inputs import Inputs, Pin
+from tests.unit.assets.replay import Solved, assert_replays, axis_of, by_rule, district, drive, solve, users
 
 SIZE = {"capacity_kwh": 10.0, "power_kw": 4.0, "loss_per_h": 0.0}
 

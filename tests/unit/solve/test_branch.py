@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
-from tests.conformance.plain_matrix import plain_matrix
-from tests.support.districts import Device, Sketch, energy_price, hours, hours_price, node
-from tests.unit.solve.test_session import programme
 
 from gridopt.assets.base import Floats, Ints
 from gridopt.model.assemble import SemiSet, WholeSet, assemble
@@ -23,6 +20,9 @@ from gridopt.model.programme import LinearProgram
 from gridopt.solve import branch
 from gridopt.solve.branch import Branch
 from gridopt.solve.session import Answer, Session
+from tests.conformance.plain_matrix import plain_matrix
+from tests.support.districts import Device, Sketch, energy_price, hours, hours_price, node
+from tests.unit.solve.test_session import programme
 
 INF = np.inf
 NONE = np.zeros(0, np.int64)
@@ -225,7 +225,9 @@ def test_the_random_problems_need_a_search() -> None:
 
 
 def test_a_whole_relaxation_is_the_answer_at_once() -> None:
-    p = Problem(programme([1, 2], [[1, 1]], [1.0], [INF], [0, 0], [1, 1]), whole=[WholeSet(np.array([[0, 1]]), False, True)])
+    p = Problem(
+        programme([1, 2], [[1, 1]], [1.0], [INF], [0, 0], [1, 1]), whole=[WholeSet(np.array([[0, 1]]), False, True)]
+    )
     search, _, relaxed = p.search()
     search.run(INF, 0.0, INF)
     assert search.best is relaxed
@@ -300,9 +302,7 @@ def test_guides_change_the_way_but_not_the_optimum(seed: int, optima: Callable[[
 
 
 @pytest.mark.parametrize("seed", PLANTS)
-def test_the_bound_holds_wherever_the_clock_stops_it(
-    seed: int, optima: Callable[[int], float], ticks: Ticks
-) -> None:
+def test_the_bound_holds_wherever_the_clock_stops_it(seed: int, optima: Callable[[int], float], ticks: Ticks) -> None:
     search, s, relaxed = problem(plant(seed)).search()
     bounds, bests = [search.bound], []
     for _ in range(4000):

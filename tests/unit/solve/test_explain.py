@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from benchmarks.mix import district, user_table
 
+from benchmarks.mix import district, user_table
 from gridopt.assets import family
 from gridopt.clock import Axis
 from gridopt.model.inputs import Commitment, Flow, Group, Inputs, Node, Target, make_groups

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
+
+from gridopt.clock import Axis
+from gridopt.errors import InfeasibleError, NoPlanError, UnboundedError
+from gridopt.model.assemble import assemble
+from gridopt.model.inputs import Inputs, LinearRule, Pin, Target
+from gridopt.model.plain import plain_model
+from gridopt.solve.ladder import Solution, relative_gap, solve
 from tests.conformance.plain_matrix import plain_matrix
 from tests.support.districts import (
     EXACT,
     Device,
-    Plan,
     Sketch,
     energy_price,
     hours,
@@ -25,13 +31,6 @@ from tests.support.districts import (
     planned,
 )
 from tests.unit.solve.test_branch import Problem, by_highs, plant
-
-from gridopt.clock import Axis
-from gridopt.errors import InfeasibleError, NoPlanError, UnboundedError
-from gridopt.model.assemble import assemble
-from gridopt.model.inputs import Commitment, Inputs, LinearRule, Node, Pin, Target
-from gridopt.model.plain import plain_model
-from gridopt.solve.ladder import Solution, relative_gap, solve
 
 INF = np.inf
 NO_TIME = replace(EXACT, time_limit_s=0.0)
@@ -48,7 +47,13 @@ def home(*devices: Device, buy: Any = 0.2, sell: Any = None, **more: Any) -> Ske
 
 
 def battery(**given: Any) -> Device:
-    ideal = {"capacity_kwh": 10.0, "power_kw": 4.0, "efficiency_in": 0.9, "efficiency_out": 0.9, "wear_eur_per_kwh": 0.0}
+    ideal = {
+        "capacity_kwh": 10.0,
+        "power_kw": 4.0,
+        "efficiency_in": 0.9,
+        "efficiency_out": 0.9,
+        "wear_eur_per_kwh": 0.0,
+    }
     return Device("bat", "battery", ("grid",), ideal | given)
 
 
@@ -122,7 +127,10 @@ def least_first(inputs: Inputs) -> tuple[float, float]:
     weight = priced.cost - free.cost
 
     def best(cost: Any, most: float) -> float:
-        limits = [LinearConstraint(free.matrix, free.row_lower, free.row_upper), LinearConstraint(weight[None], -INF, most)]
+        limits = [
+            LinearConstraint(free.matrix, free.row_lower, free.row_upper),
+            LinearConstraint(weight[None], -INF, most),
+        ]
         found = milp(
             cost, constraints=limits, bounds=Bounds(free.lower, free.upper), integrality=free.binary,
             options={"mip_rel_gap": 0.0},
@@ -156,7 +164,9 @@ def test_an_lp_is_enough_by_hand() -> None:
     assert s.bound == s.objective
     assert (s.status, s.gap, s.gap_eur, s.stopped_by, s.emergency) == ("optimal", 0.0, 0.0, None, 0.0)
     assert plan.net_kw("grid") == pytest.approx([6.0, -1.24])
-    assert {k: s.counters[k] for k in ("lps", "milps", "nodes", "decisions")} == dict(lps=1, milps=0, nodes=0, decisions=0)
+    assert {k: s.counters[k] for k in ("lps", "milps", "nodes", "decisions")} == dict(
+        lps=1, milps=0, nodes=0, decisions=0
+    )
 
 
 def test_decisions_that_the_relaxation_keeps_need_no_more() -> None:
@@ -182,7 +192,9 @@ NEGATIVE = {"buy": [-0.1, -0.3, -0.2, 0.2, -0.05], "sell": [-0.2, -0.35, -0.3, 0
     "curtailable",
     [
         True,
-        pytest.param(False, marks=pytest.mark.xfail(strict=True, reason="the MILP's directions are not held in the last LP")),
+        pytest.param(
+            False, marks=pytest.mark.xfail(strict=True, reason="the MILP's directions are not held in the last LP")
+        ),
     ],
 )
 @pytest.mark.parametrize(("most", "out"), [(20.0, 20.0), (6.0, 2.5), (4.0, 4.0)])
@@ -276,7 +288,9 @@ def test_cars_against_the_plain_milp(count: int) -> None:
 def mixed(seed: int, target: Target) -> Inputs:
     """A heating plant, two cars and a battery at its grid: large decisions beside small ones."""
     inputs = plant(seed, 12)
-    more = home(car("z-car", arrive=1.0), car("z-van", arrive=2.0, energy_kwh=13.0), battery(), axis=inputs.axis, buy=0.2)
+    more = home(
+        car("z-car", arrive=1.0), car("z-van", arrive=2.0, energy_kwh=13.0), battery(), axis=inputs.axis, buy=0.2
+    )
     at = inputs.node_index["grid"]
     groups = [replace(g, nodes={"ac": 0 * g.nodes["ac"] + at}) for g in more.inputs().groups]
     return replace(inputs, groups=(*inputs.groups, *groups), target=target)
@@ -374,7 +388,10 @@ def test_a_pin_between_rest_and_the_least_power_is_refused_in_words() -> None:
     [
         ((), [0, 0, 1, 1, 0, 0]),
         ((Pin("engine", "on", 0, 1, 1.0),), [1, 0, 1, 1, 0, 0]),
-        ((Pin("engine", "on", 3, 4, 0.0, "outage"), Pin("engine", "power_kw", 3, 4, 0.0, "outage")), [0, 0, 1, 0, 0, 0]),
+        (
+            (Pin("engine", "on", 3, 4, 0.0, "outage"), Pin("engine", "power_kw", 3, 4, 0.0, "outage")),
+            [0, 0, 1, 0, 0, 0],
+        ),
         ((Pin("engine", "power_kw", 4, 6, 6.0),), [0, 0, 1, 1, 1, 1]),
     ],
 )
@@ -638,7 +655,8 @@ def test_the_gap_wanted_is_the_gap_proven(gap: float) -> None:
 
 def test_a_wider_gap_is_less_work() -> None:
     nodes = [
-        solve(replace(plant(9, 10), target=replace(ROUGH, gap=gap))).counters["nodes"] for gap in (1e-6, 0.003, 0.03, 0.9)
+        solve(replace(plant(9, 10), target=replace(ROUGH, gap=gap))).counters["nodes"]
+        for gap in (1e-6, 0.003, 0.03, 0.9)
     ]
     assert nodes == sorted(nodes, reverse=True)
     assert nodes[-1] < nodes[0] / 2
@@ -650,7 +668,9 @@ def test_a_wider_gap_is_less_work() -> None:
 def test_counters_tell_the_size_and_the_work() -> None:
     s = solve(plant(9, 10))
     rows, columns, nonzeros = s.assembly.lp.shape
-    assert {k: s.counters[k] for k in ("rows", "columns", "nonzeros")} == dict(rows=rows, columns=columns, nonzeros=nonzeros)
+    assert {k: s.counters[k] for k in ("rows", "columns", "nonzeros")} == dict(
+        rows=rows, columns=columns, nonzeros=nonzeros
+    )
     # Two engines, a boiler and hours of breach.
     assert s.counters["decisions"] == 10 * 4
     assert s.counters["nodes"] > 0

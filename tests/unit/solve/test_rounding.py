@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.districts import EXACT, Device, Sketch, energy_price, hours, node
 
 from gridopt.assets.base import Floats
 from gridopt.model.assemble import PairSet, SemiSet, WholeSet, assemble
 from gridopt.model.inputs import Pin
 from gridopt.solve.rounding import both_ways, is_whole, round_semi, round_whole
 from gridopt.solve.session import Session
+from tests.support.districts import EXACT, Device, Sketch, energy_price, hours, node
 
 Rounding = Literal["budget", "diffusion"]
 
@@ -35,9 +35,7 @@ def rounded(
     upper = np.concatenate([np.full(first, -7.0), table(most).ravel()])
     point = np.concatenate([np.full(first, -7.0), x.ravel()])
     block: Any = None
-    held, low, high = round_semi(
-        SemiSet(block, columns, table(least), rounding, False), point, upper, table(price)
-    )
+    held, low, high = round_semi(SemiSet(block, columns, table(least), rounding, False), point, upper, table(price))
     assert held.tolist() == columns.ravel().tolist()
     low, high = low.reshape(x.shape), high.reshape(x.shape)
     on = high > 0
@@ -275,7 +273,9 @@ def test_a_car_keeps_its_energy_and_its_outage(pins: tuple[Pin, ...]) -> None:
         {"arrive": 0.0, "depart": 6.0, "energy_kwh": 9.0, "power_kw": 11.0, "phases": 3.0, "efficiency": 1.0},
     )  # fmt: skip
     price = [0.3, 0.1, 0.2, 0.4, 0.25, 0.5]
-    sketch = Sketch(axis, (node(axis, "grid", None, 4.5),), (car,), (energy_price(axis, "grid", price),), pins, target=EXACT)
+    sketch = Sketch(
+        axis, (node(axis, "grid", None, 4.5),), (car,), (energy_price(axis, "grid", price),), pins, target=EXACT
+    )
     a = assemble(sketch.inputs())
     s = Session(a.lp)
     [semi] = a.semi

@@ -10,14 +10,14 @@ import highspy
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from benchmarks.mix import district
-from tests.support.districts import Device, Sketch, energy_price, hours, node
 
+from benchmarks.mix import district
 from gridopt.assets.base import Floats
 from gridopt.errors import FamilyError, SolverError
 from gridopt.model.assemble import assemble
 from gridopt.model.programme import LinearProgram
 from gridopt.solve.session import CONTINUOUS, INTEGER, SEMI, Session
+from tests.support.districts import Device, Sketch, energy_price, hours, node
 
 INF, NAN = np.inf, np.nan
 NONE = np.zeros(0, np.int64)
@@ -333,7 +333,9 @@ def test_new_columns_and_rows_are_numbered_on() -> None:
     assert s.add_columns(floats(0, 0), floats(5, 5), floats(0.1, 0.2)).tolist() == [2, 3]
     assert s.run().objective == 9.0  # no row knows them yet
     # Two rows: x + z <= 0.5, y - z + w >= 1
-    rows = s.add_rows(floats(-INF, 1), floats(0.5, INF), integers(0, 2), integers(0, 2, 1, 2, 3), floats(1, 1, 1, -1, 1))
+    rows = s.add_rows(
+        floats(-INF, 1), floats(0.5, INF), integers(0, 2), integers(0, 2, 1, 2, 3), floats(1, 1, 1, -1, 1)
+    )
     assert rows.tolist() == [1, 2]
     assert (s.rows, s.columns) == (3, 4)
     answer = s.run()

@@ -97,7 +97,9 @@ def district(*commitments: Commitment) -> Inputs:
     devices = (
         Device("load", "load", ("grid",), {"power_kw": NET}),
         Device("a", "battery", ("grid",), free | {"wear_eur_per_kwh": 0.1, "end": "free"}),
-        Device("b", "battery", ("grid",), free | {"wear_eur_per_kwh": 0.2, "end": "value", "end_value_eur_per_kwh": 1.0}),
+        Device(
+            "b", "battery", ("grid",), free | {"wear_eur_per_kwh": 0.2, "end": "value", "end_value_eur_per_kwh": 1.0}
+        ),
         Device("c", "battery", ("grid",), free | {"soc_start": 1.0, "end": "free"}),
     )
     return Sketch(QUARTERS, (node(QUARTERS, "grid"),), devices, commitments).inputs()
