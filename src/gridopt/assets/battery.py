@@ -41,7 +41,7 @@ class Battery(Family):
                  and a battery that standing loss alone carries below it, are accepted (5) and priced
     Assumes      efficiencies constant over power; no temperature effect
     Source       recursive storage as in oemof.solph GenericStorage; wear per kWh discharged, CONTEXT.md §5.1
-    Cases        tests/cases/battery-two-prices (by hand), tests/cases/battery-negative (another tool)
+    Cases        tests/cases/golden/battery-two-prices (by hand), battery-negative-prices (oemof.solph)
     """
 
     name = "battery"

@@ -16,7 +16,7 @@ class Load(Family):
     Ports        ac (electricity): power                                                                      [kW]
     Variables    none: the load is a constant of its node's balance
     Decisions    none
-    Cases        tests/cases/load-tariff (by hand)
+    Cases        tests/cases/golden/load-tariff (by hand)
     """
 
     name = "load"

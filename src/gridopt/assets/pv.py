@@ -20,7 +20,7 @@ class PV(Family):
     Variables    generation_kw[T]; none when ``curtailable`` is false (the output is then a constant)
     Decisions    none
     Assumes      the inverter follows any limit between 0 and what the sun gives
-    Cases        tests/cases/pv-negative-price (by hand)
+    Cases        tests/cases/golden/pv-negative-price (by hand)
     """
 
     name = "pv"

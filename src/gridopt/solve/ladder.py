@@ -13,7 +13,8 @@ weighted sum is minimised before money is looked at, so that no huge penalty eve
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -229,7 +230,7 @@ class _Search:
         relaxed = self._money()
         if relaxed is None:
             raise SolverError("the least emergencies found have no plan")
-        return relaxed, self._exactly(answer)
+        return relaxed, self._exactly(answer, milp)
 
     def _open_emergencies(self) -> Floats:
         """Free the emergency variables; returns the cost vector that sums them in kWh."""
@@ -350,7 +351,7 @@ class _Search:
             search.run(ceiling, share * gap * self._size(relaxed, bound), self.until)
             bound = max(bound, search.bound)
             if search.best is not None:
-                best = _better(best, self._hold_values(search.best, semi, whole))
+                best = _better(best, self._around(search.best.x, semi, whole))
             if self._left() <= 0:
                 self.stopped_by = "clock"
                 break
@@ -372,36 +373,42 @@ class _Search:
         none = np.zeros(0, np.int64)
         return np.concatenate([none, *first]), np.concatenate([none, *second])
 
-    def _hold_values(self, answer: Answer, semi: list[SemiSet], whole: list[WholeSet]) -> Answer | None:
-        """The large decisions as the MILP took them, the small ones rounded from an LP around them."""
-        touched: list[Ints] = []
-        keep_lower, keep_upper = self.lower.copy(), self.upper.copy()
+    def _around(self, x: Floats, semi: list[SemiSet], whole: list[WholeSet]) -> Answer | None:
+        """The large decisions as a point took them, the small ones rounded from an LP around them."""
+        with self._taken(x, semi, whole, self._needed_pairs()):
+            held = self._count(self.session.run(), "lps")
+            if held.status != "optimal" or is_whole(self.a, held.x):
+                return held if held.status == "optimal" else None
+            small = [s for s in self.a.semi if not s.large], [w for w in self.a.whole if not w.large]
+            return self._hold(held, *small)
+
+    @contextmanager
+    def _taken(self, x: Floats, semi: list[SemiSet], whole: list[WholeSet], pairs: tuple[Ints, Ints]) -> Iterator[None]:
+        """Hold decisions, and the directions of pairs, as a point took them; pins stay as they are."""
+        kept = self.lower.copy(), self.upper.copy()
         for s in semi:
-            columns = s.columns.ravel()
-            on = answer.x[columns] > 0.5 * s.minimum.ravel()
-            self.lower[columns] = np.where(on, np.maximum(s.minimum.ravel(), self.lower[columns]), 0.0)
-            self.upper[columns] = np.where(on, self.upper[columns], np.maximum(self.lower[columns], 0.0))
-            touched.append(columns)
+            columns, least = s.columns.ravel(), s.minimum.ravel()
+            on = x[columns] > 0.5 * least
+            self.lower[columns] = np.where(
+                on, np.minimum(np.maximum(least, kept[0][columns]), kept[1][columns]), kept[0][columns]
+            )
+            self.upper[columns] = np.where(on, kept[1][columns], np.maximum(kept[0][columns], 0.0))
         for w in whole:
             columns = w.columns.ravel()
-            self.lower[columns] = self.upper[columns] = np.round(answer.x[columns])
-            touched.append(columns)
-        first, second = self._needed_pairs()
-        weaker = np.where(answer.x[first] >= answer.x[second], second, first)
-        self.lower[weaker] = self.upper[weaker] = 0.0
-        touched.append(weaker)
-        columns = np.concatenate(touched)
+            value = np.clip(np.round(x[columns]), kept[0][columns], kept[1][columns])
+            self.lower[columns] = self.upper[columns] = value
+        first, second = pairs
+        weaker = np.where((x[first] >= x[second]) & (kept[0][second] <= 0), second, first)
+        weaker = weaker[kept[0][weaker] <= 0]
+        self.upper[weaker] = 0.0
+        sets = [s.columns.ravel() for s in semi] + [w.columns.ravel() for w in whole]
+        columns = np.concatenate([weaker, *sets])
         self.session.bounds(columns, self.lower[columns], self.upper[columns])
-        held = self._count(self.session.run(), "lps")
-        if held.status == "optimal" and not is_whole(self.a, held.x):
-            small_semi = [s for s in self.a.semi if not s.large]
-            small_whole = [w for w in self.a.whole if not w.large]
-            rounded = self._hold(held, small_semi, small_whole)
-        else:
-            rounded = held if held.status == "optimal" else None
-        self.lower, self.upper = keep_lower, keep_upper
-        self.session.bounds(columns, self.lower[columns], self.upper[columns])
-        return rounded
+        try:
+            yield
+        finally:
+            self.lower, self.upper = kept
+            self.session.bounds(columns, self.lower[columns], self.upper[columns])
 
     # --- rung 4: everything ---
 
@@ -417,7 +424,7 @@ class _Search:
             if not answer.has_point:
                 self._impossible = answer.status == "infeasible"
                 break
-            best = _better(best, self._exactly(answer))
+            best = _better(best, self._exactly(answer, milp))
             first, second = both_ways(self.a, answer.x)
             done = best is not None and relative_gap(self.a, best.x, best.objective, bound) <= wanted
             if done or not len(first) or time.perf_counter() >= end:
@@ -437,25 +444,10 @@ class _Search:
             self.stopped_by = "clock"
         return answer
 
-    def _exactly(self, answer: Answer) -> Answer | None:
-        """The LP with every decision as the MILP took it."""
-        touched: list[Ints] = []
-        for s in self.a.semi:
-            columns = s.columns.ravel()
-            on = answer.x[columns] > 0.5 * s.minimum.ravel()
-            low = np.where(on, np.maximum(s.minimum.ravel(), self.lower[columns]), self.lower[columns])
-            high = np.where(on, self.upper[columns], np.maximum(self.lower[columns], 0.0))
-            self.session.bounds(columns, np.minimum(low, high), high)
-            touched.append(columns)
-        for w in self.a.whole:
-            columns = w.columns.ravel()
-            value = np.clip(np.round(answer.x[columns]), self.lower[columns], self.upper[columns])
-            self.session.bounds(columns, value, value)
-            touched.append(columns)
-        held = self._hold(answer, [], [])
-        back = np.concatenate(touched) if touched else np.zeros(0, np.int64)
-        self.session.bounds(back, self.lower[back], self.upper[back])
-        return held
+    def _exactly(self, answer: Answer, milp: Milp) -> Answer | None:
+        """The LP with every decision as the MILP took it, directions it had to choose among them."""
+        with self._taken(answer.x, self.a.semi, self.a.whole, milp.excluded):
+            return self._hold(answer, [], [])
 
 
 def _better(one: Answer | None, other: Answer | None) -> Answer | None:

@@ -10,7 +10,7 @@ import numpy as np
 from gridopt.assets.base import Floats, Ints
 from gridopt.errors import UnboundedError
 from gridopt.model.layout import SemiSet, WholeSet
-from gridopt.model.programme import LinearProgram
+from gridopt.model.programme import NONE, LinearProgram
 from gridopt.solve.rounding import TOLERANCE
 from gridopt.solve.session import INTEGER, Answer, Session
 
@@ -27,6 +27,7 @@ class Milp:
         self.session.bounds(np.arange(self._columns), lower, upper)
         self.session.option("mip_allow_restart", False)  # a restart repeats the root's work: measured 1.7 × slower
         self._binaries: list[Callable[[Floats], Floats]] = []
+        self.excluded: tuple[Ints, Ints] = (NONE, NONE)
         for s in semi:
             self._add_switches(s)
         for w in whole:
@@ -69,6 +70,7 @@ class Milp:
         value = np.column_stack([np.ones(n), top_second]).ravel()
         self.session.add_rows(np.full(n, -np.inf), top_second, start, pair, value)
         self._binaries.append(lambda point: (point[first] > point[second]).astype(np.float64))
+        self.excluded = np.concatenate([self.excluded[0], first]), np.concatenate([self.excluded[1], second])
 
     def run(self, start: Floats | None, gap: float, limit: float) -> Answer:
         """Branch and bound; the answer's ``x`` is cut to the programme's own columns."""

@@ -53,7 +53,7 @@ found = solph.Results(model)
 
 def power(source: object, target: object) -> list[float]:
     """Flow between two nodes [kW]."""
-    return [round(float(v), 6) for v in found["flow"][(source, target)]][:steps]
+    return [round(float(v), 6) + 0.0 for v in found["flow"][(source, target)]][:steps]
 
 
 charge, discharge = power(bus, store), power(store, bus)
@@ -68,7 +68,7 @@ answer = {
         "bat": {
             "charge_kw": charge,
             "discharge_kw": discharge,
-            "soc_kwh": [round(float(v), 6) for v in found["storage_content"][store]][1:],
+            "soc_kwh": [round(float(v), 6) + 0.0 for v in found["storage_content"][store]][1:],
         },
         "roof": {"generation_kw": power(sun, bus)},
     },

@@ -98,7 +98,7 @@ answer = {
         "pump": {"input_kw": power(grid, pump)},
         "heater": {"input_kw": power(grid, heater)},
         "boiler": {"input_kw": power(gas, boiler)},
-        "store": {"level_kwh": [round(float(v), 6) for v in found["storage_content"][store]][1:]},
+        "store": {"level_kwh": [round(float(v), 6) + 0.0 for v in found["storage_content"][store]][1:]},
     },
 }
 text = re.sub(r"\n *(?=[-\d\]]|null)", " ", json.dumps(answer, indent=1))  # a row of numbers on one line

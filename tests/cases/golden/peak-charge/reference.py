@@ -75,7 +75,7 @@ answer = {
         "bat": {
             "charge_kw": charge,
             "discharge_kw": discharge,
-            "soc_kwh": [round(float(v), 6) for v in found["storage_content"][store]][1:],
+            "soc_kwh": [round(float(v), 6) + 0.0 for v in found["storage_content"][store]][1:],
         }
     },
 }

@@ -95,7 +95,7 @@ answer = {
         name: {
             "heat_pump_kw": power(grid, pump[name]),
             "backup_kw": power(backup[name], warm[name]),
-            "level_kwh": [round(float(v), 6) for v in found["storage_content"][store[name]]][1:],
+            "level_kwh": [round(float(v), 6) + 0.0 for v in found["storage_content"][store[name]]][1:],
         }
         for name in tanks
     },
