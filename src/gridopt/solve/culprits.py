@@ -41,16 +41,16 @@ class Culprit:
         same = (self.category, self.id, self.quantity) == (other.category, other.id, other.quantity)
         return same and self.first < other.last and other.first < self.last
 
-
-def told(axis: Axis, key: str, c: Culprit, **more: str) -> Culprit:
-    """The culprit with its sentence ``key``; ``more``: fields that it does not hold itself."""
-    text = TEXTS[key].format(
-        when=when(axis, c.first, c.last), id=c.id, quantity=c.quantity, limit=tidy(c.limit),
-        # Rounded as the mends are, so that limit and amount add up.
-        amount=tidy(up(c.amount) if c.amount > STEP else c.amount), unit=f" {c.unit}" if c.unit else "",
-        energy="" if c.energy_kwh is None else TEXTS["energy"].format(energy=tidy(c.energy_kwh)), **more,
-    )  # fmt: skip
-    return replace(c, words=text[:1].upper() + text[1:])
+    def told(self, axis: Axis, key: str, **more: str) -> Culprit:
+        """With its sentence ``key``; ``more``: fields of the sentence that it does not hold itself."""
+        text = TEXTS[key].format(
+            when=when(axis, self.first, self.last), id=self.id, quantity=self.quantity, limit=tidy(self.limit),
+            # Rounded as the mends are, so that limit and amount add up.
+            amount=tidy(up(self.amount) if self.amount > STEP else self.amount),
+            unit=f" {self.unit}" if self.unit else "",
+            energy="" if self.energy_kwh is None else TEXTS["energy"].format(energy=tidy(self.energy_kwh)), **more,
+        )  # fmt: skip
+        return replace(self, words=text[:1].upper() + text[1:])
 
 
 def who(side: str, powers: Powers) -> str:

@@ -41,6 +41,26 @@ class Mend:
         quantity = self.kind == "outage" or self.quantity == c.quantity
         return quantity and (self.kind, self.id) == (c.category, c.id) and self.first < c.last and c.first < self.last
 
+    def told(self, axis: Axis, one_number: bool = False) -> Mend:
+        """With its sentence, and with its setting where ``one_number`` holds for the whole horizon."""
+        new = "" if self.new is None else tidy(self.new)
+        if self.kind == "limit":
+            key = ("lower" if self.quantity in SHRINKING else "raise") + ("" if one_number else ".part")
+        elif self.kind == "rule":
+            key = f"relax.{self.quantity}"
+        else:
+            key = "service" if self.kind == "outage" else "hold" if new else "release"
+        span = when(axis, self.first, self.last)
+        words = TEXTS[key].format(id=self.id, quantity=self.quantity, old=tidy(self.old), new=new, when=span)
+        return replace(self, words=words, setting=f"node.{self.id}.{self.quantity}={new}" if one_number else None)
+
+    def loosened(self, axis: Axis) -> Mend:
+        """With a little more room; a pin is released."""
+        new = None
+        if self.new is not None and self.kind != "pin":
+            new = away(self.quantity, self.new, max(STEP, 1e-6 * abs(self.new)))
+        return replace(self, new=new).told(axis, self.setting is not None)
+
 
 @dataclass(frozen=True)
 class Option:
@@ -55,25 +75,6 @@ class Option:
         if rest > 1:
             lines = [*lines[:MOST_LINES], TEXTS["mends.more"].format(count=rest)]
         return TEXTS["and"].join(lines)
-
-
-def told(axis: Axis, m: Mend, one_number: bool = False) -> Mend:
-    """The mend with its sentence; with its setting where ``one_number`` holds for the whole horizon."""
-    new = "" if m.new is None else tidy(m.new)
-    if m.kind == "limit":
-        key = ("lower" if m.quantity in SHRINKING else "raise") + ("" if one_number else ".part")
-    elif m.kind == "rule":
-        key = f"relax.{m.quantity}"
-    else:
-        key = "service" if m.kind == "outage" else "hold" if new else "release"
-    words = TEXTS[key].format(id=m.id, quantity=m.quantity, old=tidy(m.old), new=new, when=when(axis, m.first, m.last))
-    return replace(m, words=words, setting=f"node.{m.id}.{m.quantity}={new}" if one_number else None)
-
-
-def loosened(axis: Axis, m: Mend) -> Mend:
-    """The same mend with a little more room; a pin is released."""
-    new = None if m.new is None or m.kind == "pin" else away(m.quantity, m.new, max(STEP, 1e-6 * abs(m.new)))
-    return told(axis, replace(m, new=new), m.setting is not None)
 
 
 def away(quantity: str, value: float, room: float = 0.0) -> float:

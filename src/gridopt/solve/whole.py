@@ -22,16 +22,16 @@ def has_plan(a: Assembly, whole: bool, deadline: float) -> bool | None:
     if not whole:
         return session.run().has_point
     keep_whole(session, a, a.lp.lower, a.lp.upper)
-    answer = session.run(left(deadline))
+    answer = session.run(seconds_left(deadline))
     return None if answer.status == "limit" and not answer.has_point else answer.has_point
 
 
-def left(deadline: float) -> float:
+def seconds_left(deadline: float) -> float:
     """Seconds until a ``time.perf_counter`` value; never quite none."""
     return max(deadline - time.perf_counter(), 0.1)
 
 
-def decisions(a: Assembly) -> int:
+def count_decisions(a: Assembly) -> int:
     """How many decisions ``keep_whole`` declares."""
     devices = sum(s.columns.size for s in a.semi) + sum(w.columns.size for w in a.whole)
     return devices + sum(len(first) for first, _ in exclusive(a))
@@ -73,13 +73,20 @@ def _may_rest(session: Session, columns: Ints, minimum: Floats, lower: Floats, u
     """
     j, least = columns[minimum > 0], minimum[minimum > 0]
     low, most = np.maximum(least, lower[j]), np.minimum(upper[j], MOST_RUN)
-    runs, zero, free = _binaries(session, len(j)), np.zeros(len(j)), np.full(len(j), np.inf)
-    _tie(session, j, runs, -most, -free, zero)
-    _tie(session, j, runs, -low, zero, free)
+    may_rest, may_run = lower[j] <= 0, most >= low - 1e-9
+    never, must, free = may_rest & ~may_run, ~may_rest, may_rest & may_run
+    session.bounds(j[never], lower[j[never]], np.zeros(int(never.sum())))
+    session.bounds(j[must], low[must], upper[j[must]])
+    runs = _binaries(session, int(free.sum()))
+    _tie(session, j[free], runs, -most[free], np.full(len(runs), -np.inf), np.zeros(len(runs)))
+    _tie(session, j[free], runs, -low[free], np.zeros(len(runs)), np.full(len(runs), np.inf))
 
 
 def _exclude(session: Session, one: Ints, two: Ints, upper: Floats) -> None:
-    """One binary a pair: one <= upper · u, two <= upper · (1 - u)."""
+    """One binary a pair: one <= upper · u, two <= upper · (1 - u).
+
+    A pair with a side that nothing limits is left to the relaxation: there is no number to tie it with.
+    """
     open_ = (upper[one] > 0) & (upper[two] > 0) & np.isfinite(upper[one]) & np.isfinite(upper[two])
     one, two = one[open_], two[open_]
     u, none = _binaries(session, len(one)), np.full(len(one), -np.inf)

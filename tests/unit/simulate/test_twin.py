@@ -311,7 +311,7 @@ def test_boilers_and_heaters_are_shed_before_cars_and_homes_last() -> None:
     nodes = (node(axis, "grid", None, limits), node(axis, "heat", None, 50.0, carrier="heat"))
     homes = Device("homes", "heat-demand", ("heat",), {"power_kw": 8.0})
     # A district heating main stands behind the network: no heat is lacking where the heater is shed.
-    day = Day(Sketch(axis, nodes, (heater, homes, car(), load(1.0)), pins=(Pin("heater", "input_kw", 0, 0, 0.0),)))
+    day = Day(Sketch(axis, nodes, (heater, homes, car(), load(1.0))))
     assert day.value("heater", "input_kw") == [8, 2, 0, 0]
     assert day.value("car", "charge_kw") == [10, 10, 10, 3]
     assert day.value("homes", "unmet_kw") == [0, 0, 0, 0]

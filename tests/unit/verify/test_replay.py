@@ -13,18 +13,18 @@ AXIS = hours(6)
 
 
 def tree() -> Sketch:
-    """Names against their order: the root comes last, a grandchild first."""
+    """Names against their order: feeder, house, root, house."""
     nodes = (
-        node(AXIS, "z-root"), node(AXIS, "m-feeder", "z-root"), node(AXIS, "a-house", "m-feeder"),
-        node(AXIS, "b-house", "m-feeder"), node(AXIS, "heat", None, 0.0, carrier="heat"),
+        node(AXIS, "m-root"), node(AXIS, "a-feeder", "m-root"), node(AXIS, "b-house", "a-feeder"),
+        node(AXIS, "z-house", "a-feeder"), node(AXIS, "heat", None, 0.0, carrier="heat"),
     )  # fmt: skip
     devices = (
-        Device("one", "load", ("a-house",), {"power_kw": 1.0}),
+        Device("one", "load", ("z-house",), {"power_kw": 1.0}),
         Device("two", "load", ("b-house",), {"power_kw": [1, 2, 3, 4, 5, 6]}),
-        Device("three", "load", ("z-root",), {"power_kw": 100.0}),
-        Device("sun", "pv", ("m-feeder",), {"peak_kw": 10.0, "yield_kw_per_kw": 0.5, "curtailable": False}),
-        Device("heater", "converter", ("z-root", "heat"), {"power_kw": 5.0, "efficiency": 0.9}),
-        Device("car", "ev-session", ("a-house",), {
+        Device("three", "load", ("m-root",), {"power_kw": 100.0}),
+        Device("sun", "pv", ("a-feeder",), {"peak_kw": 10.0, "yield_kw_per_kw": 0.5, "curtailable": False}),
+        Device("heater", "converter", ("m-root", "heat"), {"power_kw": 5.0, "efficiency": 0.9}),
+        Device("car", "ev-session", ("z-house",), {
             "arrive": 3.0, "depart": 6.0, "energy_kwh": 6.0, "power_kw": 7.0, "current_min_a": 0.0, "efficiency": 0.5,
         }),
     )  # fmt: skip
@@ -63,14 +63,13 @@ def test_a_session_s_power_stands_at_its_own_hours() -> None:
 def test_every_node_carries_all_that_hangs_below_it() -> None:
     inputs = tree().inputs()
     own = own_power(inputs, replay(inputs, schedule()))
-    names = [n.id for n in inputs.nodes]
-    assert names == ["a-house", "b-house", "heat", "m-feeder", "z-root"]
+    assert [n.id for n in inputs.nodes] == ["a-feeder", "b-house", "heat", "m-root", "z-house"]
     car, ramp = np.array([0, 0, 0, 4, 4, 4]), np.arange(1, 7)
-    np.testing.assert_allclose(own, [1.0 + car, ramp, [-1.8] * 6, [-5.0] * 6, [102.0] * 6])
-    branch = branch_power(inputs, own)
+    np.testing.assert_allclose(own, [[-5.0] * 6, ramp, [-1.8] * 6, [102.0] * 6, 1.0 + car])
     feeder = 1.0 + car + ramp - 5.0
-    np.testing.assert_allclose(branch, [1.0 + car, ramp, [-1.8] * 6, feeder, feeder + 102.0])
-    assert own[3] == pytest.approx(-5.0), "what devices draw themselves is left as it is"
+    branch = branch_power(inputs, own)
+    np.testing.assert_allclose(branch, [feeder, ramp, [-1.8] * 6, feeder + 102.0, 1.0 + car])
+    assert own[0] == pytest.approx(-5.0), "what devices draw themselves is left as it is"
 
 
 def test_end_costs_come_once_from_the_state_at_the_end() -> None:
