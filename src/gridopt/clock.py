@@ -32,6 +32,8 @@ class Axis:
     def __post_init__(self) -> None:
         if self.start.utcoffset() != timedelta(0):
             raise ValueError(f"start must be in UTC, not {self.start!r}")
+        # A zone that only stands at +00:00 today would slip in summer.
+        object.__setattr__(self, "start", self.start.astimezone(UTC))
 
     @property
     def step_h(self) -> float:
@@ -83,7 +85,7 @@ class Axis:
 
     def label(self, step: int) -> str:
         """Local time of a step's start for people: ``Thu 15 Jan 18:30``; ``steps`` itself labels the end."""
-        t = (self.start + timedelta(minutes=self.step_min * step)).astimezone(ZoneInfo(self.zone))
+        t = (self.start + timedelta(minutes=self.step_min * int(step))).astimezone(ZoneInfo(self.zone))
         return f"{t:%a} {t.day} {t:%b %H:%M}"
 
 

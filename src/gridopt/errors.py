@@ -82,6 +82,9 @@ class ScenarioError(GridoptError):
     def __str__(self) -> str:
         return "\n".join(str(m) for m in self.mistakes)
 
+    def __reduce__(self) -> Any:
+        return ScenarioError, (self.mistakes,)
+
 
 class UnboundedError(GridoptError):
     exit_code = 10

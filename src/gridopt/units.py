@@ -25,6 +25,7 @@ SUFFIXES: dict[str, str] = {
     "_kg_per_kwh": "kg/kWh",
     "_g_per_kwh": "g/kWh",
     "_per_h": "1/h",
+    "_per_k": "1/K",
     "_kwh": "kWh",
     "_kw": "kW",
     "_kh": "K·h",

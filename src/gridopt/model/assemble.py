@@ -163,7 +163,8 @@ def _decisions(blocks: list[Block]) -> tuple[list[SemiSet], list[WholeSet], list
             if isinstance(d, Exclusive):
                 first, second = block.columns(d.first), block.columns(d.second)
                 if first is not None and second is not None:
-                    pairs.append(PairSet(first.ravel(), second.ravel(), np.zeros(first.size, bool)))
+                    device = np.repeat(np.arange(len(first)), first.shape[1])
+                    pairs.append(PairSet(first.ravel(), second.ravel(), np.zeros(first.size, bool), device))
                 continue
             columns = block.columns(d.variable)
             if columns is None:

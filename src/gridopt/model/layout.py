@@ -79,11 +79,17 @@ class WholeSet:
 
 @dataclass(frozen=True)
 class PairSet:
-    """Pairs of columns that are never both positive; ``needed``: pairs the LP would surely use both ways."""
+    """Pairs of columns that are never both positive; ``needed``: pairs the LP would surely use both ways; ``device``:
+    whose pair it is (all one's, unless said)."""
 
     first: Ints
     second: Ints
     needed: npt.NDArray[np.bool_]
+    device: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.device) != len(self.first):
+            object.__setattr__(self, "device", np.zeros(len(self.first), np.int64))
 
 
 @dataclass

@@ -17,10 +17,14 @@ import scipy.sparse as sp
 
 from gridopt.assets.base import Floats, State, Values
 from gridopt.model.inputs import Group, Inputs
+from gridopt.model.template import template
 from gridopt.verify.ledger import Ledger, bill
 from gridopt.verify.replay import Trace
 
 TOLERANCE_KW = 1e-6
+TRIES = 3
+SWEEPS = 6
+"""What is shed at one node may push another one over its limit: the nodes are gone through so often at most."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,12 @@ class _Player:
     command: Values = field(default_factory=dict)
     after: State = field(default_factory=dict)
     flows: Values = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
     def begin(self) -> None:
+        block = template(self.group.family, self.group.steps, self.group.options)
+        # An option may leave a command out of the block: a roof that cannot be curtailed is not.
+        self.fixed = frozenset(self.group.family.commands) - {v.name for v in block.variables}
         first = np.zeros(self.group.n, np.int64)
         self.state = dict(self.group.family.start(self.view(first)))
 
@@ -128,8 +136,13 @@ def twin(inputs: Inputs) -> Twin:
         for q in playing:
             q.act(t, q.group.family.rule(q.at(t)[0], q.state, _surplus(q, t, branch, own)))
             _add(own, q, 1.0)
-        for k in leaves_first[_outside(branch @ own, low[:, t], high[:, t])[leaves_first]]:
-            _keep_limit(int(k), t, playing[::-1], branch, own, float(low[k, t]), float(high[k, t]))
+        for _ in range(SWEEPS):
+            outside = leaves_first[_outside(branch @ own, low[:, t], high[:, t])[leaves_first]]
+            before = own.copy()
+            for k in outside:
+                _keep_limit(int(k), t, playing[::-1], branch, own, float(low[k, t]), float(high[k, t]))
+            if not len(outside) or np.abs(own - before).max() <= TOLERANCE_KW:
+                break
         for q in playing:
             q.settle(t)
         net[:, t] = branch @ own
@@ -200,21 +213,23 @@ def _keep_limit(
     """Shed below node k until its net power lies within [low, high], or nothing is left to shed."""
     below = branch[[k], :].toarray()[0] > 0
     for q in backwards:
-        net = float(own[below].sum())
-        cut = net - high if net > high + TOLERANCE_KW else net - low if net < low - TOLERANCE_KW else 0.0
-        if cut == 0.0:
-            return
         for port in q.group.family.ports:
-            power = q.flows[f"{port.name}_kw"]
-            share = np.maximum(np.sign(cut) * power, 0.0) * below[q.group.nodes[port.name]]
-            if share.sum() <= TOLERANCE_KW:
-                continue
-            _add(own, q, -1.0)
-            p = q.at(t)[0]
-            command = q.group.family.shed(p, q.state, q.command, port.name, cut * share / share.sum())
-            q.act(t, command)
-            _add(own, q, 1.0)
-            break
+            name, stuck = f"{port.name}_kw", np.zeros(q.group.n, bool)
+            for _ in range(TRIES):
+                net = float(own[below].sum())
+                cut = net - high if net > high + TOLERANCE_KW else net - low if net < low - TOLERANCE_KW else 0.0
+                if cut == 0.0:
+                    return
+                power = q.flows[name]
+                share = np.maximum(np.sign(cut) * power, 0.0) * below[q.group.nodes[port.name]] * ~stuck
+                if share.sum() <= TOLERANCE_KW:
+                    break
+                _add(own, q, -1.0)
+                wanted = q.group.family.shed(q.at(t)[0], q.state, q.command, port.name, cut * share / share.sum())
+                q.act(t, {c: q.command[c] if c in q.fixed else value for c, value in wanted.items()})
+                _add(own, q, 1.0)
+                # What one device cannot shed is asked of the others.
+                stuck |= np.abs(q.flows[name] - power) <= TOLERANCE_KW
 
 
 def _breaches(inputs: Inputs, net: Floats, low: Floats, high: Floats) -> list[Breach]:

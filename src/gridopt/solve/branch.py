@@ -148,8 +148,10 @@ class Branch:
         """How undecided every whole column, semi-continuous column and pair is, 0..0.5."""
         w = x[self._whole]
         whole = np.abs(w - np.round(w))
-        share = x[self._semi] / np.maximum(self._least, 1e-9)
-        semi = np.where(share < 1, np.minimum(share, 1 - share), 0.0).clip(0)
+        power = x[self._semi]
+        share = power / np.maximum(self._least, TOLERANCE)
+        between = (power > TOLERANCE) & (power < self._least - TOLERANCE)
+        semi = np.where(between, np.minimum(share, 1 - share), 0.0).clip(0)
         first, second = x[self._first], x[self._second]
         pair = np.minimum(first, second) / np.maximum(first + second, 1e-9)
         return np.concatenate([whole, semi, np.where(np.minimum(first, second) > TOLERANCE, pair, 0.0)])

@@ -24,6 +24,7 @@ from gridopt.assets.base import Floats, Ints
 from gridopt.errors import InfeasibleError, NoPlanError, SolverError, UnboundedError
 from gridopt.model.assemble import Assembly, SemiSet, WholeSet, assemble
 from gridopt.model.inputs import Inputs
+from gridopt.model.programme import NONE
 from gridopt.solve.branch import Branch
 from gridopt.solve.milp import Milp
 from gridopt.solve.rounding import TOLERANCE, both_ways, is_whole, round_semi, round_whole
@@ -221,7 +222,7 @@ class _Search:
         wanted = self._open_emergencies()
         self._keep_emergency(np.inf)
         milp = self._milp()
-        answer = self._with_cost(milp.session, wanted, lambda: self._branch(milp, None, 1e-4, self._left()))
+        answer = self._with_cost(milp.session, wanted, lambda: self._excluding(milp))
         if not answer.has_point:
             if answer.status == "infeasible":
                 raise self._infeasible(whole=True)
@@ -231,6 +232,26 @@ class _Search:
         if relaxed is None:
             raise SolverError("the least emergencies found have no plan")
         return relaxed, self._exactly(answer, milp)
+
+    def _excluding(self, milp: Milp) -> Answer:
+        """Branch and bound until its point uses nothing both ways."""
+        milp.exclude(*self._needed_pairs())
+        while True:
+            answer = self._branch(milp, None, 1e-4, self._left())
+            first, second = self._devices_both_ways(answer.x) if answer.has_point else (NONE, NONE)
+            if not len(first) or self._left() <= 0:
+                return answer
+            milp.exclude(first, second)
+
+    def _devices_both_ways(self, x: Floats) -> tuple[Ints, Ints]:
+        """All pairs of the devices that a point uses both ways at some step: what burns once burns elsewhere next."""
+        first, second = [NONE], [NONE]
+        for p in self.a.pairs:
+            guilty = p.device[np.minimum(x[p.first], x[p.second]) > TOLERANCE]
+            among = np.isin(p.device, guilty)
+            first.append(p.first[among])
+            second.append(p.second[among])
+        return np.concatenate(first), np.concatenate(second)
 
     def _open_emergencies(self) -> Floats:
         """Free the emergency variables; returns the cost vector that sums them in kWh."""
@@ -310,6 +331,7 @@ class _Search:
         first, second = both_ways(self.a, x)
         held_first, held_second = self.lower[first] > 0, self.lower[second] > 0
         weaker = np.where(held_first | ((x[first] >= x[second]) & ~held_second), second, first)
+        weaker = weaker[~(held_first & held_second)]  # two pins that exclude each other: no plan
         return weaker, np.zeros(len(weaker)), np.zeros(len(weaker))
 
     def _node_price(self, s: SemiSet, price: Floats) -> Floats:
@@ -417,7 +439,7 @@ class _Search:
         milp = self._milp()
         milp.exclude(*self._needed_pairs())
         end = time.perf_counter() + limit
-        for _ in range(12):
+        while True:
             start = best.x if best is not None else None
             answer = self._branch(milp, start, wanted, end - time.perf_counter())
             bound = max(bound, answer.bound)
@@ -425,7 +447,7 @@ class _Search:
                 self._impossible = answer.status == "infeasible"
                 break
             best = _better(best, self._exactly(answer, milp))
-            first, second = both_ways(self.a, answer.x)
+            first, second = self._devices_both_ways(answer.x)
             done = best is not None and relative_gap(self.a, best.x, best.objective, bound) <= wanted
             if done or not len(first) or time.perf_counter() >= end:
                 break

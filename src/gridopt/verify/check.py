@@ -53,8 +53,9 @@ def verify(
         return bad or [Finding("node", "", "net_kw", -1, float("nan"), 0.0)]
     trace = replay(inputs, schedule)
     findings: list[Finding] = []
-    for group, values, steps in zip(inputs.groups, schedule.groups, trace.steps, strict=True):
+    for group, values, steps, ends in zip(inputs.groups, schedule.groups, trace.steps, trace.ends, strict=True):
         findings += _states(group, values, steps)
+        findings += _shortfalls(group, values, steps, ends)
         findings += _decisions(group, values)
     findings += _balances(inputs, schedule, trace)
     findings += _limits(inputs, schedule)
@@ -88,6 +89,18 @@ def _states(group: Group, values: Mapping[str, Floats], steps: Mapping[str, Floa
     for name in (*group.family.commands, *group.family.states):
         if name in values:
             out += _worst("asset", group.ids, name, group.offset, values[name], steps[name])
+    return out
+
+
+def _shortfalls(
+    group: Group, values: Mapping[str, Floats], steps: Mapping[str, Floats], ends: Mapping[str, Floats]
+) -> list[Finding]:
+    """Goals missed by more than the plan says. (Where missing costs nothing, it may well say too much.)"""
+    out: list[Finding] = []
+    for name in group.family.shortfalls:
+        if name in values:
+            found = steps[name] if name in steps else ends[name][:, None]
+            out += _worst("asset", group.ids, name, group.offset, np.minimum(values[name], found), found)
     return out
 
 
@@ -134,10 +147,16 @@ def _overrides(inputs: Inputs, schedule: Schedule) -> Iterator[Finding]:
             continue
         x = schedule.groups[g][pin.variable][k]
         offset = int(group.offset[k])
-        held = x[max(pin.first - offset, 0) : min(pin.last - offset, len(x))]
+        first = max(pin.first - offset, 0)
+        held = x[first : max(min(pin.last - offset, len(x)), first)]
         for t in np.flatnonzero(_off(held, np.full(len(held), pin.value)) > 1)[:1]:
             yield Finding(
-                "asset", pin.asset, f"{pin.variable} under its {pin.why}", pin.first + int(t), float(held[t]), pin.value
+                "asset",
+                pin.asset,
+                f"{pin.variable} under its {pin.why}",
+                offset + first + int(t),
+                float(held[t]),
+                pin.value,
             )
 
 

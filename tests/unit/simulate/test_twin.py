@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.mix import district
-from tests.support.districts import EXACT, Device, Sketch, energy_price, hours, node, optimum, peak_price
-from tests.unit.solve.test_branch import plant
 
+from benchmarks.mix import district
 from gridopt.assets.base import Floats
 from gridopt.clock import Axis
 from gridopt.model.inputs import Inputs, Node, Pin
@@ -18,6 +16,8 @@ from gridopt.model.schedule import Schedule
 from gridopt.simulate.twin import Twin, twin
 from gridopt.verify import bill, replay
 from gridopt.verify.replay import branch_power, own_power
+from tests.support.districts import EXACT, Device, Sketch, energy_price, hours, node, optimum, peak_price
+from tests.unit.solve.test_branch import plant
 
 INF = np.inf
 
@@ -56,7 +56,9 @@ def home(*devices: Device, most: Any = 50.0, out: Any = None, steps: int = 4, **
     return Sketch(axis, (node(axis, "grid", None, most, out), *more.pop("nodes", ())), devices, **more)
 
 
-def heating(*devices: Device, demand: Any, grid: float = 50.0, gas: Any = 200.0, heat: float = 0.0, **more: Any) -> Sketch:
+def heating(
+    *devices: Device, demand: Any, grid: float = 50.0, gas: Any = 200.0, heat: float = 0.0, **more: Any
+) -> Sketch:
     """A demand on a heat network that is closed but for what it may give away."""
     axis = hours(len(demand))
     nodes = (
@@ -83,7 +85,14 @@ def battery(name: str = "bat", at: str = "grid", **given: Any) -> Device:
 
 def car(name: str = "car", at: str = "grid", **given: Any) -> Device:
     """Any power up to 10 kW; nothing lost on its way."""
-    usual = {"arrive": 0.0, "depart": 4.0, "energy_kwh": 40.0, "power_kw": 10.0, "efficiency": 1.0, "current_min_a": 0.0}
+    usual = {
+        "arrive": 0.0,
+        "depart": 4.0,
+        "energy_kwh": 40.0,
+        "power_kw": 10.0,
+        "efficiency": 1.0,
+        "current_min_a": 0.0,
+    }
     return Device(name, "ev-session", (at,), usual | given)
 
 
@@ -95,7 +104,8 @@ def engine(**given: Any) -> Device:
     """10 kW of electricity and 15 of heat from 30 of gas, the same in proportion down to 4 kW."""
     usual = {
         "power_max_kw": 10.0, "power_min_kw": 4.0, "electric_efficiency": 1 / 3, "electric_efficiency_min": 1 / 3,
-        "thermal_efficiency": 0.5, "thermal_efficiency_min": 0.5, "start_cost_eur": 2.0, "maintenance_eur_per_kwh": 0.01,
+        "thermal_efficiency": 0.5, "thermal_efficiency_min": 0.5, "start_cost_eur": 2.0,
+        "maintenance_eur_per_kwh": 0.01,
     }  # fmt: skip
     return Device("engine", "chp", ("grid", "heat", "gas"), usual | given)
 
@@ -271,7 +281,9 @@ def test_a_store_takes_and_gives_before_the_boiler_fires() -> None:
 
 
 def test_a_converter_covers_what_lacks_at_its_other_side() -> None:
-    heater = Device("heater", "converter", ("grid", "heat"), {"power_kw": 4.0, "efficiency": [2.0, 4.0], "cost_eur_per_kwh": 0.5})
+    heater = Device(
+        "heater", "converter", ("grid", "heat"), {"power_kw": 4.0, "efficiency": [2.0, 4.0], "cost_eur_per_kwh": 0.5}
+    )
     day = Day(heating(heater, demand=[6, 6]))
     assert day.net("grid") == [3, 1.5]
     assert day.twin.ledger.total_eur == pytest.approx(0.5 * 4.5)
@@ -319,17 +331,15 @@ def test_boilers_and_heaters_are_shed_before_cars_and_homes_last() -> None:
 
 
 def test_engines_are_throttled_before_roofs() -> None:
-    """10 and 6 kW of sun and an engine of 8; 15 may leave."""
-    day = Day(
-        Sketch(
-            hours(3),
-            (
-                node(hours(3), "grid", None, 50.0, [15.0, 11.0, 3.0]), node(hours(3), "heat", None, 90.0, 0.0, "heat"),
-                node(hours(3), "gas", None, 200.0, 0.0, "gas"),
-            ),
-            (engine(), roof([6.0, 6.0, 6.0]), roof([3.0] * 3, name="shed"), Device("homes", "heat-demand", ("heat",), {"power_kw": 12.0})),
-        )
-    )  # fmt: skip
+    """6 and 3 kW of sun and an engine of 8; 15 may leave, then 11, then 3."""
+    axis = hours(3)
+    nodes = (
+        node(axis, "grid", None, 50.0, [15.0, 11.0, 3.0]),
+        node(axis, "heat", None, 90.0, 0.0, "heat"),
+        node(axis, "gas", None, 200.0, 0.0, "gas"),
+    )
+    homes = Device("homes", "heat-demand", ("heat",), {"power_kw": 12.0})
+    day = Day(Sketch(axis, nodes, (engine(), roof([6.0] * 3), roof([3.0] * 3, name="shed"), homes)))
     assert day.value("engine", "power_kw") == pytest.approx([6, 0, 0])
     assert day.value("roof", "generation_kw") == pytest.approx([6, 6, 2])
     assert day.value("shed", "generation_kw") == pytest.approx([3, 3, 1])
@@ -601,7 +611,11 @@ def street(seed: int) -> Sketch:
         node(axis, "gas", None, 200.0, 0.0, "gas"),
     )
     buy = np.round(rng.uniform(-0.1, 0.4, T), 2)
-    contracts = (energy_price(axis, "grid", buy, buy - 0.05), energy_price(axis, "gas", 0.08), peak_price(axis, "grid", 0.3))
+    contracts = (
+        energy_price(axis, "grid", buy, buy - 0.05),
+        energy_price(axis, "gas", 0.08),
+        peak_price(axis, "grid", 0.3),
+    )
     return Sketch(axis, nodes, tuple(devices), contracts, target=EXACT)
 
 
@@ -629,7 +643,7 @@ def test_a_plan_with_the_same_end_is_never_dearer(seed: int) -> None:
         for g, steps, ends in zip(day.inputs.groups, day.twin.trace.steps, day.twin.trace.ends, strict=True)
         for name in g.family.emergencies
         for values in (steps, ends)
-        if name in values and not (name == "end_short_kwh")
+        if name in values and name != "end_short_kwh"
     ]
     assert day.breaches == []
     assert max(emergencies) <= 1e-9

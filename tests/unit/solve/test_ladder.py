@@ -14,7 +14,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from gridopt.clock import Axis
 from gridopt.errors import InfeasibleError, NoPlanError, UnboundedError
 from gridopt.model.assemble import assemble
-from gridopt.model.inputs import Inputs, LinearRule, Pin, Target
+from gridopt.model.inputs import Commitment, Flow, Inputs, LinearRule, Pin, Target
 from gridopt.model.plain import plain_model
 from gridopt.solve.ladder import Solution, relative_gap, solve
 from gridopt.solve.session import Session
@@ -68,8 +68,8 @@ def roof(output: Any, curtailable: bool) -> Device:
 
 def car(name: str = "car", **given: Any) -> Device:
     """Three phases: 0 or 4.14 kW and more."""
-    usual = {"arrive": 0.0, "depart": 99.0, "energy_kwh": 9.0, "power_kw": 11.0, "phases": 3.0, "efficiency": 1.0}
-    return Device(name, "ev-session", ("grid",), usual | {"depart": 8.0} | given)
+    usual = {"arrive": 0.0, "depart": 8.0, "energy_kwh": 9.0, "power_kw": 11.0, "phases": 3.0, "efficiency": 1.0}
+    return Device(name, "ev-session", ("grid",), usual | given)
 
 
 def heated(demand: Any, boiler: Any, *devices: Device, gas: Any = 0.1, **more: Any) -> Sketch:
@@ -165,9 +165,7 @@ def test_an_lp_is_enough_by_hand() -> None:
     assert s.bound == s.objective
     assert (s.status, s.gap, s.gap_eur, s.stopped_by, s.emergency) == ("optimal", 0.0, 0.0, None, 0.0)
     assert plan.net_kw("grid") == pytest.approx([6.0, -1.24])
-    assert {k: s.counters[k] for k in ("lps", "milps", "nodes", "decisions")} == dict(
-        lps=1, milps=0, nodes=0, decisions=0
-    )
+    assert [s.counters[k] for k in ("lps", "milps", "nodes", "decisions")] == [1, 0, 0, 0]
 
 
 def test_decisions_that_the_relaxation_keeps_need_no_more() -> None:
@@ -305,7 +303,7 @@ def test_engines_and_boilers_within_the_gap(seed: int, gap: float) -> None:
 @pytest.mark.parametrize("seed", [1, 7])
 def test_several_engines_to_the_optimum(seed: int) -> None:
     inputs = plant(seed, 10)
-    assert [g.n for g in inputs.groups if g.family.name == "chp"] == [2] or seed
+    assert sum(g.n for g in inputs.groups if g.family.name == "chp") == 2
     s = optimum(inputs).solution
     assert s.objective == pytest.approx(by_highs(inputs), abs=1e-6)
     assert s.counters["nodes"] > 0
@@ -334,13 +332,31 @@ def test_hours_of_breach(price: float, limit: Any) -> None:
     assert s.objective == pytest.approx(by_highs(inputs), abs=1e-6)
 
 
+@pytest.mark.parametrize("paid", [0.3, 0.05])
+def test_an_event_that_pays_either_way(paid: float) -> None:
+    """Drawing more than 3 kWh in two hours costs 2 ct a kWh, drawing less pays more than that: a deviation booked on
+    both sides would be money for nothing, so the side is a decision."""
+    above, below = np.full(2, 0.02), np.full(2, -paid)
+    period = np.array([-1, 0, 0, 1, 1, -1])
+    base = np.full(6, 1.5)
+    event = Commitment("event", (Flow(1.0, node="grid"),), "energy", period, base, above, below)
+    devices = (load([1.0, 2.0, 1.0, 2.5, 1.0, 1.0]), battery(power_kw=2.0, end="free"))
+    sketch = home(*devices, buy=[0.2, 0.1, 0.2, 0.1, 0.3, 0.2], sell=0.05, contracts=(event,))
+    inputs = sketch.inputs()
+    plan = optimum(inputs)
+    assert plan.cost_eur == pytest.approx(by_highs(inputs), abs=1e-6)
+    columns = plan.solution.assembly.commitments[[c.id for c in inputs.commitments].index("event")]
+    assert np.minimum(plan.solution.x[columns.above], plan.solution.x[columns.below]).max() <= 1e-6
+    assert plan.solution.counters["nodes"] > 0
+
+
 def test_an_hour_of_breach_by_hand() -> None:
     """Two hours lie above 2 kW by 1 kWh each; the battery can lift one of them over the fine, not both."""
-    store = battery(capacity_kwh=1.25, power_kw=1.0, efficiency_in=1.0, efficiency_out=1.0, soc_min=0.0, soc_max=0.8)
+    ideal = {"efficiency_in": 1.0, "efficiency_out": 1.0, "soc_min": 0.0, "soc_start": 0.8, "soc_max": 0.8}
+    store = battery(capacity_kwh=1.25, power_kw=1.0, end="free", **ideal)
     sketch = home(
-        replace(store, given=store.given | {"soc_start": 0.8, "end": "free"}), load([3.0, 3.0]), buy=[0.1, 0.1], sell=0.0,
-        contracts=(hours_price(hours(2), "grid", 2.0, 7.0),),
-    )  # fmt: skip
+        store, load([3.0, 3.0]), buy=[0.1, 0.1], sell=0.0, contracts=(hours_price(hours(2), "grid", 2.0, 7.0),)
+    )
     assert optimum(sketch).cost_eur == pytest.approx(0.1 * 5 + 7.0)
 
 
@@ -680,10 +696,7 @@ def test_a_wider_gap_is_less_work() -> None:
 
 def test_counters_tell_the_size_and_the_work() -> None:
     s = solve(plant(9, 10))
-    rows, columns, nonzeros = s.assembly.lp.shape
-    assert {k: s.counters[k] for k in ("rows", "columns", "nonzeros")} == dict(
-        rows=rows, columns=columns, nonzeros=nonzeros
-    )
+    assert tuple(s.counters[k] for k in ("rows", "columns", "nonzeros")) == s.assembly.lp.shape
     # Two engines, a boiler and hours of breach.
     assert s.counters["decisions"] == 10 * 4
     assert s.counters["nodes"] > 0

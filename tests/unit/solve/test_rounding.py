@@ -25,7 +25,7 @@ def rounded(
 ) -> tuple[list[list[int]], Floats, Floats]:
     """Which steps of each device are on, and the bounds (n, steps) that hold them; columns begin at ``first``."""
     x = np.atleast_2d(np.asarray(power, np.float64))
-    n, steps = x.shape
+    n = len(x)
 
     def table(value: Any) -> Floats:
         value = np.asarray(value, np.float64)

@@ -1,4 +1,4 @@
-"""The HiGHS session on programmes that fit on a hand: every status, every change in place, nothing believed unchecked."""
+"""The HiGHS session on programmes that fit on a hand: every status, every change in place, nothing believed blindly."""
 
 from __future__ import annotations
 
