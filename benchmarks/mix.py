@@ -125,8 +125,8 @@ class Draw:
         wanted = np.where((self.hour > 6) & (self.hour < 22), 20.0, 18.0) + rng.uniform(-0.5, 0.5, (n, 1))
         given = {
             "resistance_k_per_kw": r, "capacity_kwh_per_k": rng.uniform(6.0, 14.0, n), "power_kw": power,
-            "power_min_kw": 0.3 * power, "outdoor_c": self.outdoor_c, "gain_kw": self.sun * rng.uniform(0.2, 1.0, (n, 1)),
-            "cop": self.cop(n), "comfort_min_c": wanted, "comfort_max_c": 24.5,
+            "power_min_kw": 0.3 * power, "outdoor_c": self.outdoor_c,
+            "gain_kw": self.sun * rng.uniform(0.2, 1.0, (n, 1)), "cop": self.cop(n), "comfort_min_c": wanted, "comfort_max_c": 24.5,
             "temperature_start_c": rng.uniform(20, 21, n), "discomfort_eur_per_kh": 0.5,
         }  # fmt: skip
         self.add("heat-pump-building", at, given)

@@ -79,13 +79,6 @@ STORE = {
 }  # fmt: skip
 
 
-GREEDY = pytest.mark.xfail(
-    reason="the directions that the full MILP found are not held: the weaker side at a worse point is cut instead",
-    strict=True,
-)
-
-
-@GREEDY
 def test_a_full_battery_does_not_burn_what_it_is_paid_to_draw() -> None:
     """At -1 EUR/kWh charging 4 kW beside 2.56 kW discharging would earn 1.44 EUR an hour. It may only swing: charge
     4 kW in one hour what it gave in the other, 4 * 0.64 = 2.56 kWh."""
@@ -116,7 +109,6 @@ def test_without_limits_a_connection_that_sells_dearer_is_refused_in_words() -> 
         optimum(s)
 
 
-@pytest.mark.xfail(reason="the least emergency is looked for with both ways allowed at once", strict=True)
 def test_heat_is_missed_where_power_would_have_to_be_burnt() -> None:
     """An engine alone heats, nothing takes its power but a battery with 1 kWh to draw until it is full: 1 kWh of
     electricity, 0.48 / 0.38 kWh of heat. The rest of 10 kWh is missed."""

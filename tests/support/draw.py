@@ -72,8 +72,9 @@ def pv(draw: Draw, axis: Axis) -> Mapping[str, Any]:
 
 def battery(draw: Draw, axis: Axis) -> Mapping[str, Any]:
     return {
-        "capacity_kwh": draw(tenths(1, 12)), "power_kw": draw(tenths(0.5, 5)), "efficiency_in": draw(one(1.0, 0.95, 0.8)),
-        "efficiency_out": draw(one(1.0, 0.9)), "loss_per_h": draw(one(0.0, 0.01)), "soc_start": draw(one(0.1, 0.5, 0.9)),
+        "capacity_kwh": draw(tenths(1, 12)), "power_kw": draw(tenths(0.5, 5)),
+        "efficiency_in": draw(one(1.0, 0.95, 0.8)), "efficiency_out": draw(one(1.0, 0.9)),
+        "loss_per_h": draw(one(0.0, 0.01)), "soc_start": draw(one(0.1, 0.5, 0.9)),
         "end": draw(one("start", "free", "target", "value")), "end_value_eur_per_kwh": draw(cents(0, 30)),
         "soc_end": 0.4, "wear_eur_per_kwh": draw(one(0.0, 0.01, 0.05)),
     }  # fmt: skip

@@ -36,7 +36,6 @@ def test_a_start_that_is_not_in_utc_is_refused(start: datetime) -> None:
         Axis(start, 15, 4)
 
 
-@pytest.mark.xfail(strict=True, reason="a zone that stands at +00:00 in winter passes for UTC and slips in summer")
 def test_a_zone_that_only_looks_like_utc_is_refused_or_read_as_utc() -> None:
     try:
         a = Axis(datetime(2026, 3, 29, tzinfo=ZoneInfo("Europe/London")), 60, 3)
@@ -147,6 +146,7 @@ def test_the_steps_an_interval_touches(start: str, end: str, steps: tuple[int, i
         return datetime.fromisoformat(f"2026-01-15T{text}+00:00")
 
     found = axis().overlap(at(start), at(end))
+    assert found.start <= found.stop
     assert len(range(4)[found]) == steps[1] - steps[0]
     if steps[1] > steps[0]:
         assert (found.start, found.stop) == steps
@@ -156,7 +156,7 @@ def test_the_steps_an_interval_touches(start: str, end: str, steps: tuple[int, i
 def test_an_interval_of_whole_steps_touches_these_and_no_others(step_min: int) -> None:
     """5 minutes are no finite fraction of an hour: rounding must not pull a neighbour in."""
     a = Axis(datetime(2026, 1, 15, tzinfo=UTC), step_min, 2016)
-    for first in range(0, 2016, 31):
+    for first in range(2016):
         start, end = (a.start + k * timedelta(minutes=step_min) for k in (first, first + 3))
         assert a.overlap(start, end) == slice(first, min(first + 3, 2016))
 

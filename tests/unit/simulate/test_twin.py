@@ -393,7 +393,6 @@ def test_what_can_be_shed_is_shed_before_a_breach_stands() -> None:
     assert day.breaches == [("grid", "import", 0, 2, 2.0, 4.0)]
 
 
-@pytest.mark.xfail(strict=True, reason="a command that the block does not have is given, and shed, all the same")
 def test_a_roof_that_cannot_be_curtailed_is_not() -> None:
     day = Day(home(roof([5.0, 1.0], curtailable=False), out=2.0, steps=2))
     assert day.net("grid") == [-5, -1]
@@ -410,7 +409,6 @@ def test_an_engine_that_stops_takes_nothing_from_the_homes_for_the_store() -> No
     assert day.breaches == []
 
 
-@pytest.mark.xfail(strict=True, reason="one pass a group: what a pinned car cannot shed is asked of no one else")
 def test_a_car_that_may_not_shed_leaves_its_part_to_the_other() -> None:
     day = Day(home(car("a"), car("b"), most=12.0, pins=(Pin("a", "charge_kw", 0, 4, 10.0),)))
     assert day.value("a", "charge_kw") == [10] * 4
@@ -418,7 +416,6 @@ def test_a_car_that_may_not_shed_leaves_its_part_to_the_other() -> None:
     assert day.breaches == []
 
 
-@pytest.mark.xfail(strict=True, reason="a node that shedding elsewhere throws off its limits is not looked at again")
 def test_an_engine_shed_for_the_grid_leaves_homes_short_not_the_network() -> None:
     """6 of 8 kW may leave: 3 kW of heat are lacking, which the demand can do without, in words."""
     sketch = heating(engine(), demand=[12, 12])
@@ -429,7 +426,6 @@ def test_an_engine_shed_for_the_grid_leaves_homes_short_not_the_network() -> Non
     assert day.breaches == []
 
 
-@pytest.mark.xfail(strict=True, reason="a node that shedding elsewhere throws off its limits is not looked at again")
 def test_a_boiler_short_of_gas_leaves_homes_short_not_the_network() -> None:
     day = Day(heating(boiler(), demand=[6, 6], gas=5.0))
     assert day.value("boiler", "input_kw") == [5, 5]
@@ -437,7 +433,6 @@ def test_a_boiler_short_of_gas_leaves_homes_short_not_the_network() -> None:
     assert day.breaches == []
 
 
-@pytest.mark.xfail(strict=True, reason="a node that shedding elsewhere throws off its limits is not looked at again")
 def test_a_car_shed_for_the_feeder_does_not_push_its_house_over_its_export() -> None:
     """The car used the roof's surplus; without it the roof must be throttled."""
     axis = hours(1)
@@ -497,7 +492,6 @@ def test_an_engine_pinned_on_and_out_of_service() -> None:
     assert day.value("boiler", "sink_kw") == [0, -8, 0]
 
 
-@pytest.mark.xfail(strict=True, reason="a pinned power is no order to run, so the engine rests by its rule")
 def test_an_engine_pinned_to_a_power_runs() -> None:
     day = Day(heating(engine(dump=True), demand=[0, 0], heat=20.0, pins=(Pin("engine", "power_kw", 0, 1, 7.0),)))
     assert day.value("engine", "power_kw") == [7, 0]

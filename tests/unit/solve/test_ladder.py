@@ -425,7 +425,6 @@ def test_a_battery_pinned_to_charge_does_not_discharge_beside_it() -> None:
     assert plan.cost_eur == pytest.approx(directions(inputs).by_trying(), abs=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="the cut of the weaker direction breaks a pin, and the plan is called optimal")
 def test_pins_of_both_ways_contradict_each_other() -> None:
     pins = (Pin("bat", "charge_kw", 1, 2, 2.0), Pin("bat", "discharge_kw", 1, 2, 1.0))
     with pytest.raises(InfeasibleError):
@@ -554,9 +553,6 @@ def test_an_outage_cuts_a_minimum_time() -> None:
     assert s.emergency == pytest.approx(least_first(sketch.inputs())[0])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=InfeasibleError, reason="the least emergency is looked for without excluding both ways"
-)
 def test_the_least_emergency_is_not_found_by_burning() -> None:
     """An engine that must run on floods its grid. A battery that charged and discharged at once could take it; a real
     one is full after two hours, and the engine must stop too early."""

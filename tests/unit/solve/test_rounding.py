@@ -140,8 +140,8 @@ def test_the_energy_fits_whenever_it_can(power: Floats, tenths: int) -> None:
         # Half the minimum owed is enough.
         ([0.5, 0.5, 0.5, 0.5], 1.0, 1.0, [0, 2]),
         ([0.49, 0.0, 0.49, 0.0], 1.0, 1.0, [2]),
-        # Owed 0.9 at a step without use: nobody needs heat then, it waits for the next.
-        ([0.45, 0.0, 0.45, 0.1], 1.0, 1.0, [2]),
+        # 0.6 are still owed at a step without use: nobody needs heat then, it waits for the next.
+        ([2.6, 0.0, 0.2], 1.0, 2.0, [0, 2]),
         # What is above the minimum is paid off at once: 1.6 on, 0 | 0.4 | 0.8 on
         ([1.6, 0.4, 0.4], 1.0, 2.0, [0, 2]),
         # What is above the most is owed on: 2.6 on at 2 | 0.6 + 0.2 on
@@ -154,10 +154,10 @@ def test_the_error_is_carried_to_the_next_step(power: list[float], least: float,
     assert rounded("diffusion", power, least, most)[0] == [on]
 
 
-def test_an_outage_does_not_run_and_its_debt_is_not_forgotten() -> None:
-    on, low, high = rounded("diffusion", [0.6, 0.0, 0.6, 0.6], 1.0, [1.0, 0.0, 0.5, 1.0])
-    assert on == [[0, 3]]
-    assert high[0, 1] == high[0, 2] == low[0, 1] == low[0, 2] == 0
+def test_what_an_outage_or_a_limit_forbids_does_not_run() -> None:
+    on, low, high = rounded("diffusion", [1.0, 0.0, 0.5, 0.0], 1.0, [1.0, 0.0, 0.5, 1.0])
+    assert on == [[0]]
+    assert low[0, 1:].tolist() == high[0, 1:].tolist() == [0.0] * 3
 
 
 def test_minimum_and_limit_may_change_by_the_step() -> None:

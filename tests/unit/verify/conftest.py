@@ -46,7 +46,8 @@ DEVICES = (
         "power_kw": 12.0, "power_min_kw": 3.0, "efficiency": 0.9, "cost_eur_per_kwh": 0.003,
     }),
     Device("engine", "chp", ("grid", "heat", "gas"), {
-        "power_max_kw": 12.0, "power_min_kw": 6.0, "start_cost_eur": 0.4, "min_up_h": 3.0, "min_down_h": 3.0, "dump": True,
+        "power_max_kw": 12.0, "power_min_kw": 6.0, "start_cost_eur": 0.4, "min_up_h": 3.0, "min_down_h": 3.0,
+        "dump": True,
     }),
     Device("store", "thermal-store", ("heat",), {"capacity_kwh": 30.0, "power_kw": 10.0, "loss_per_h": 0.02}),
     Device("homes", "heat-demand", ("heat",), {"power_kw": HEAT}),
@@ -69,8 +70,8 @@ COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("engine", "heat_dumped_kw"): [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
 }
 """The day is prescribed, so that the errors find what they need whatever the solver prefers: batteries at the edges of
-their power and band, an engine that starts, stops and starts again, a tank that is full once and nearly empty once. Sessions are
-prescribed while they last."""
+their power and band, an engine that starts, stops and starts again, a tank that is full once and nearly empty once.
+Sessions are prescribed while they last."""
 
 
 def street_sketch() -> Sketch:
