@@ -126,7 +126,8 @@ class Draw:
         given = {
             "resistance_k_per_kw": r, "capacity_kwh_per_k": rng.uniform(6.0, 14.0, n), "power_kw": power,
             "power_min_kw": 0.3 * power, "outdoor_c": self.outdoor_c,
-            "gain_kw": self.sun * rng.uniform(0.2, 1.0, (n, 1)), "cop": self.cop(n), "comfort_min_c": wanted, "comfort_max_c": 24.5,
+            "gain_kw": self.sun * rng.uniform(0.2, 1.0, (n, 1)), "cop": self.cop(n), "comfort_min_c": wanted,
+            "comfort_max_c": 24.5,
             "temperature_start_c": rng.uniform(20, 21, n), "discomfort_eur_per_kh": 0.5,
         }  # fmt: skip
         self.add("heat-pump-building", at, given)

@@ -230,6 +230,14 @@ class Family:
         return command
 
     @classmethod
+    def goes_on(cls, columns: Mapping[str, Floats]) -> npt.NDArray[np.bool_] | None:
+        """Which devices want energy beyond the horizon's end, so that what they draw now they need not draw later.
+
+        None: no such devices. A comparison of two days values what one of them drew in advance.
+        """
+        return None
+
+    @classmethod
     def kpis(cls, p: Any, trace: Values, step_h: float) -> Values:
         """Key figures per device from the replayed trace (name → (n, steps)); name ends with its unit."""
         return {}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pyomo.environ import Constraint, Expression, Var, inequality
 
 from gridopt.assets.base import (
@@ -162,6 +163,11 @@ class EVSession(Family):
         left = np.maximum(drawn - cut_kw, 0.0)
         left = np.where(left < p.charge_min_kw, 0.0, left)
         return {"charge_kw": np.where(cut_kw > 0, left, command["charge_kw"])}
+
+    @classmethod
+    def goes_on(cls, columns: Mapping[str, Floats]) -> npt.NDArray[np.bool_]:
+        """Sessions that depart after the horizon: what is not due here is charged later."""
+        return np.asarray(columns["wanted_kwh"] > columns["due_kwh"] + 1e-9)
 
     @classmethod
     def kpis(cls, p: Any, trace: Values, step_h: float) -> Values:

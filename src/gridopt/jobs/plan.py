@@ -38,7 +38,7 @@ Tell = Callable[[str], None]
 PROVEN, DEGRADED = 0, 3
 SHOWN_FINDINGS = 10
 STORES = "stores.left"
-"""Cost line of the twin: what its stores hold less at the end than the plan's."""
+"""Cost line of the twin: what its stores, and cars that stay, hold less at the end than the plan's."""
 MONEY: tuple[CostKind, ...] = ("cash", "wear", "value")
 """What a saving is made of; penalties only stand for goals missed."""
 
@@ -316,6 +316,25 @@ def _left_in_stores(solution: Solution, ledger: Ledger, plan: Trace, rule: Trace
         (stock,) = (s for s in block.group.family.states if s.endswith("_kwh"))
         worth = np.clip(-solution.reduced[missing[:, 0]], 0.0, most)
         eur += float(worth @ (here[stock][:, -1] - there[stock][:, -1]))
+    return eur + _drawn_in_advance(solution, plan, rule)
+
+
+def _drawn_in_advance(solution: Solution, plan: Trace, rule: Trace) -> float:
+    """What ``rule`` drew less than ``plan`` for goals that lie beyond the horizon, such as cars that leave tomorrow.
+
+    Nobody knows tomorrow's price here: a kWh counts the mean of the plan's marginal prices at the device's node.
+    """
+    inputs = solution.assembly.inputs
+    price = np.maximum(marginal_prices(solution).mean(axis=1), 0.0)
+    eur = 0.0
+    for group, here, there in zip(inputs.groups, plan.steps, rule.steps, strict=True):
+        goes_on = group.family.goes_on(group.columns)
+        if goes_on is None:
+            continue
+        for port in group.family.ports:
+            name = f"{port.name}_kw"
+            more = (here[name] - there[name]).sum(axis=1) * inputs.axis.step_h * goes_on
+            eur += float(price[group.nodes[port.name]] @ more)
     return eur
 
 

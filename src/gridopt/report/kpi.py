@@ -26,6 +26,8 @@ from gridopt.verify.replay import branch_power
 
 SHORT = 1e-3
 """Amounts below this are the solver's tolerance summed up, not a goal missed."""
+SHORT_KH = 0.05
+"""Comfort missed by less, over a day, is below what a thermostat can tell."""
 SHORT_STEP = 1e-5
 WORTH_EUR = 1e-6
 
@@ -78,7 +80,7 @@ def _missed_in_steps(group: Group, quantity: str, goal: str, values: Floats, ste
     unit = summed_unit(quantity)
     adds_up = unit != unit_of(quantity)
     amount = values.sum(1) * step_h if adds_up else values.max(1, initial=0.0)
-    for k in np.flatnonzero(amount > SHORT):
+    for k in np.flatnonzero(amount > (SHORT_KH if unit == "K·h" else SHORT)):
         where = np.flatnonzero(values[k] > SHORT_STEP)
         first, last = int(group.offset[k] + where[0]), int(group.offset[k] + where[-1]) + 1
         worst = float(values[k].max())

@@ -99,18 +99,25 @@ def load(
 ) -> Scenario:
     """The scenario at a path, or a shipped one by name.
 
-    ``overlays``: further TOML files laid over it; ``sets``: ``asset.bat-a.power_kw=5``; ``day``: the first day instead
-    of the scenario's; ``now``: plan from the next step on. Raises ScenarioError with every mistake.
+    ``overlays``: further TOML files laid over it, looked for in the scenario's folder too; ``sets``:
+    ``asset.bat-a.power_kw=5``; ``day``: the first day instead of the scenario's; ``now``: plan from the next step on.
+    Raises ScenarioError with every mistake.
     """
     if day is not None and now is not None:
         raise UsageError("give a day or now, not both")
     file = find(path)
     report = Report()
-    document = read_document(file, [Path(o) for o in overlays], sets, report)
+    document = read_document(file, [_overlay(Path(o), file.parent) for o in overlays], sets, report)
     scenario = _build(document, file, report, day, now)
     report.stop()
     assert scenario is not None
     return scenario
+
+
+def _overlay(path: Path, folder: Path) -> Path:
+    """An overlay as the user names it, or, where there is none, of that name in the scenario's own folder."""
+    beside = folder / path
+    return beside if not path.exists() and beside.exists() else path
 
 
 def check(

@@ -217,7 +217,7 @@ def test_a_model_that_highs_refuses_is_an_error(wrong: dict[str, Any]) -> None:
 )
 def test_a_model_with_a_number_that_is_none_never_reaches_highs(wrong: dict[str, Any]) -> None:
     """A coefficient that is no number would be Optimal to HiGHS."""
-    with pytest.raises(SolverError, match="HiGHS was to be handed|do not fit together"):
+    with pytest.raises(SolverError, match=r"HiGHS was to be handed|do not fit together"):
         Session(pair(**wrong))
 
 
