@@ -10,10 +10,6 @@ from pyomo.environ import Constraint, Expression, Var
 from gridopt.assets.base import Column, Cost, Family, Floats, Ints, Parameter, Port, Prepared, State, Values, Whole
 from gridopt.clock import Axis
 
-ORDER_KW = 1e-6
-"""A power wanted above this is an order to run."""
-
-
 class CHP(Family):
     """Engine or fuel cell that makes electricity and heat: part load, start cost, minimum running and resting times.
 
@@ -171,8 +167,7 @@ class CHP(Family):
         # an order counts: the plan gives one only under an outage or an override, and too_early_h tells of it.
         was = state["on"] > 0.5
         owed = (state["hours_h"] < np.where(was, p.min_up_h, p.min_down_h) - 1e-9) & (state["carried"] < 0.5)
-        ordered = (command["on"] > 0.5) | (command["power_kw"] > ORDER_KW)
-        runs = np.where(owed, was, ordered)
+        runs = np.where(owed, was, command["on"] > 0.5)
         on = runs.astype(np.float64)
         power = np.where(runs, np.clip(command["power_kw"], p.least_kw, p.power_max_kw), 0.0)
         heat = p.heat_fixed_kw * on + p.heat_slope * power

@@ -493,7 +493,9 @@ def test_an_engine_pinned_on_and_out_of_service() -> None:
 
 
 def test_an_engine_pinned_to_a_power_runs() -> None:
-    day = Day(heating(engine(dump=True), demand=[0, 0], heat=20.0, pins=(Pin("engine", "power_kw", 0, 1, 7.0),)))
+    """`on` is pinned with it: a power alone is no order to run, and by rule the engine would rest."""
+    pins = (Pin("engine", "on", 0, 1, 1.0), Pin("engine", "power_kw", 0, 1, 7.0))
+    day = Day(heating(engine(dump=True), demand=[0, 0], heat=20.0, pins=pins))
     assert day.value("engine", "power_kw") == [7, 0]
 
 
