@@ -177,13 +177,28 @@ def test_a_change_of_what_was_announced(data: st.DataObject, s: Sketch, price: f
 # --- one side of a node alone ----------------------------------------------------------------------------------------
 
 
-@drawn(60, 1500, data=st.data(), s=tiny(), side=one("import", "export"), fee=one(0.02, 0.3))
+SIDES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "import": lambda net, _: net.clip(0),
+    "export": lambda net, _: (-net).clip(0),
+}
+
+
+@drawn(40, 1000, data=st.data(), s=tiny(), side=one("import", "export"), fee=one(0.02, 0.3))
 def test_a_fee_on_what_crosses_a_boundary_one_way(data: st.DataObject, s: Sketch, side: Any, fee: float) -> None:
     allowed = data.draw(row(s.axis, st.integers(0, 3)))
-    kw = {"import": lambda net, _: net.clip(0), "export": lambda net, _: (-net).clip(0)}[side]
     flow, none = Flow(1.0, node="grid", side=side), np.zeros(s.axis.steps)
-    terms = by_period("fee", flow, kw, np.arange(s.axis.steps), allowed, none + fee, none)
+    terms = by_period("fee", flow, SIDES[side], np.arange(s.axis.steps), allowed, none + fee, none)
     assert_best(s, [spot(data.draw, s, one(0.0, 0.05)), terms])
+
+
+@drawn(60, 1500, data=st.data(), s=tiny(), side=one("import", "export"), spread=one(-0.1, 0.0, 0.05))
+def test_any_price_of_what_crosses_a_boundary_one_way(data: st.DataObject, s: Sketch, side: Any, spread: float) -> None:
+    """Take-or-pay, bonus, fine: buying and selling at once must not count, though it would pay."""
+    above, below = (np.array(data.draw(st.lists(cents(-40, 60), min_size=2, max_size=2))) for _ in range(2))
+    baseline = data.draw(row(s.axis, st.integers(0, 4)))
+    flow = Flow(1.0, node="grid", side=side)
+    terms = by_period("terms", flow, SIDES[side], data.draw(periods(s.axis.steps, 2)), baseline, above, below)
+    assert_best(s, [spot(data.draw, s, st.just(spread)), terms])
 
 
 # --- peaks -----------------------------------------------------------------------------------------------------------
@@ -208,14 +223,14 @@ def peak(
 @drawn(25, 400, data=st.data(), s=tiny(steps=(2, 3)), price=one(0.05, 0.5, 5.0))
 def test_a_peak_above_what_was_reached_so_far(data: st.DataObject, s: Sketch, price: float) -> None:
     so_far = data.draw(st.integers(0, 3))
-    terms = peak(s, lambda net, _: net.clip(0), "import", [0] * s.axis.steps, so_far, [price])
+    terms = peak(s, SIDES["import"], "import", [0] * s.axis.steps, so_far, [price])
     assert_best(s, [spot(data.draw, s, one(0.0, 0.05)), terms], parts=12)
 
 
 @drawn(25, 400, data=st.data(), s=tiny(steps=(2, 3)), side=one("net", "import", "export"))
 def test_a_peak_in_each_of_several_windows(data: st.DataObject, s: Sketch, side: Any) -> None:
     """Each window its price and its peak so far; hours outside all of them are free."""
-    kw = {"net": lambda net, _: net, "import": lambda net, _: net.clip(0), "export": lambda net, _: (-net).clip(0)}
+    kw = SIDES | {"net": lambda net, _: net}
     period = data.draw(st.permutations([0, 1, data.draw(one(-1, 0, 1))]))[: s.axis.steps]
     past = np.array([0.0, *data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))])[np.asarray(period) + 1]
     price = [data.draw(one(0.05, 0.5)), data.draw(one(0.1, 2.0))]

@@ -8,14 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from gridopt.assets import family
 from gridopt.assets.base import Floats
 from gridopt.clock import Axis
-from gridopt.model.inputs import Commitment, Node, Pin
-from tests.support.districts import Device, Sketch, energy_price, hours, hours_price, node, peak_price
+from gridopt.errors import InfeasibleError
+from gridopt.model.inputs import Commitment, Flow, Inputs, Node, Pin
+from tests.support.districts import (
+    Device,
+    Plan,
+    Sketch,
+    energy_price,
+    hours,
+    hours_price,
+    node,
+    optimum,
+    peak_price,
+)
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Maker = Callable[[Draw, Axis], Mapping[str, Any]]
@@ -39,6 +50,14 @@ def drawn(few: int, many: int, **strategies: st.SearchStrategy[Any]) -> Callable
         return test
 
     return wrap
+
+
+def feasible(s: Sketch | Inputs) -> Plan:
+    """The optimum; a district whose limits contradict each other is no example."""
+    try:
+        return optimum(s)
+    except InfeasibleError:
+        reject()
 
 
 def tenths(low: float, high: float) -> st.SearchStrategy[float]:
@@ -207,7 +226,18 @@ def sketches(
         commitments.append(peak_price(axis, "grid", [price], so_far=past))
     if contracts and draw(st.integers(0, 3)) == 3:
         commitments.append(hours_price(axis, "grid", draw(one(2.0, 4.0)), draw(one(0.3, 12.41))))
+    if contracts and draw(st.integers(0, 3)) == 3:
+        commitments.append(draw(one_sided(axis, houses[0])))
     return Sketch(axis, tuple(nodes), tuple(devices), tuple(commitments), draw(outages(devices, axis, broken)))
+
+
+@st.composite
+def one_sided(draw: Draw, axis: Axis, house: str) -> Commitment:
+    """Energy of one direction over the whole horizon, from a baseline: take-or-pay, a bonus, a fine."""
+    flow = Flow(1.0, node=draw(one("grid", house)), side=draw(one("import", "export")))
+    above, below = np.array([draw(cents(-20, 30))]), np.array([draw(cents(-20, 30))])
+    none = np.zeros(axis.steps, np.int64)
+    return Commitment("one-sided", (flow,), "energy", none, none + draw(one(0.0, 1.5)), above, below)
 
 
 @st.composite

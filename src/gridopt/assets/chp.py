@@ -10,6 +10,7 @@ from pyomo.environ import Constraint, Expression, Var
 from gridopt.assets.base import Column, Cost, Family, Floats, Ints, Parameter, Port, Prepared, State, Values, Whole
 from gridopt.clock import Axis
 
+
 class CHP(Family):
     """Engine or fuel cell that makes electricity and heat: part load, start cost, minimum running and resting times.
 

@@ -76,8 +76,16 @@ def _slot(inputs: Inputs, first: int, last: int) -> dict[str, Any]:
     return {
         "from": f"{times[first]}Z",
         "to": f"{times[last - 1] + step}Z",
-        "words": f"{inputs.axis.label(first)}–{inputs.axis.label(last)[-5:]}",
+        "words": f"{inputs.axis.label(first)}–{_end(inputs, first, last)}",
     }
+
+
+def _end(inputs: Inputs, first: int, last: int) -> str:
+    """The end of an interval, with its day where that is another one; midnight ends the day before."""
+    label = inputs.axis.label(last)
+    if label[-5:] == "00:00":
+        label = f"{inputs.axis.label(last - 1)[:-5]}24:00"
+    return label[-5:] if label[:-5] == inputs.axis.label(first)[:-5] else label
 
 
 def _limit(inputs: Inputs, b: BindingLimit) -> dict[str, Any]:

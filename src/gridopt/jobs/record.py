@@ -266,6 +266,10 @@ def setpoints(
         if name in group.family.commands and name not in values:
             continue  # its options leave nothing to command: a plant that cannot be curtailed
         wanted = steps[name] if name in steps else values[name]
+        if kind == "limit" and "curtailed_kw" in steps:
+            # What the plan does not curtail is not limited: a sunnier day than forecast is not thrown away.
+            free = steps["curtailed_kw"] <= RUNNING_KW
+            wanted = np.where(free, np.maximum(group.columns["peak_kw"][:, None], wanted), wanted)
         told, unit = _in_device_words(kind, name, wanted, group)
         for k, asset in enumerate(group.ids):
             accepts, device = devices.get(asset, (kind, ""))

@@ -118,9 +118,21 @@ def _saving(s: Mapping[str, Any]) -> Text:
         words = f"The plan costs {-saved:.2f} EUR more than running by rule"
     text = Text().append(words, style=GOOD if saved > -0.005 else WARN)
     beside = [f"exceed {_count(len(rule['breaches']), 'limit')}"] if rule["breaches"] else []
-    beside += [f"leave {_count(len(rule['shortfalls']), 'goal')} short"] if rule["shortfalls"] else []
-    text.append(f"; by rule it would {' and '.join(beside)}." if beside else ".")
+    missed = _missed(rule["shortfalls"])
+    beside += [f"fall short by {' and '.join(missed)}"] if missed else []
+    own = _missed(s["shortfalls"])
+    also = f"; the plan falls short by {' and '.join(own)}" if own and missed else ""
+    text.append(f"; by rule it would {' and '.join(beside)}{also}." if beside else ".")
     return text
+
+
+def _missed(shortfalls: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How much of each kind of goal is missed in all. What a store lacks at the end is money already (stores, left)."""
+    total: dict[str, float] = {}
+    for f in shortfalls:
+        if f["quantity"] != "end_short_kwh":
+            total[f["unit"]] = total.get(f["unit"], 0.0) + f["amount"]
+    return [f"{amount:.3g} {unit}".strip() for unit, amount in sorted(total.items())]
 
 
 def _figures(s: Mapping[str, Any]) -> Table | None:

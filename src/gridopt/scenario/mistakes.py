@@ -131,6 +131,8 @@ MESSAGES: dict[str, str] = {
     "rule-not-constraint": "rule {rule}: {value} is not a constraint; yield an expression with <=, >= or ==",
     # notes
     "unpriced": "{where}: what is drawn from outside costs nothing; add [commitment.supply] with node = {value}",
+    "first-day": "{where}: {value} is on the first day only; the horizon has {days} days (the next is D+1 {value})",
+    "pin-over-outage": "{where}: {asset} is out of service and pinned at once; the pin, a person's word, is kept",
     "outside": "{where}: lies outside the horizon and is left out",
     "window-edge": "{where}: {key} {value} lies inside a step of {step_min} min; the whole step counts",
     "converted": "the series {value} is in {found}; it is multiplied by {factor:g} to give {wanted}",

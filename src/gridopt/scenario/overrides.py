@@ -35,7 +35,10 @@ def build_pins(
     found = [pin for _, pin in held]
     for k, said in enumerate(outages):
         for pin in _outage(k, said, where_is, written, axis, document, report):
-            found += _around(pin, [p for _, p in held if (p.asset, p.variable) == (pin.asset, pin.variable)])
+            same = [p for _, p in held if (p.asset, p.variable) == (pin.asset, pin.variable)]
+            if any(p.first < pin.last and pin.first < p.last and p.value != pin.value for p in same):
+                report.note(document.place("outage", k), "pin-over-outage", where=f"outage {k + 1}", asset=pin.asset)
+            found += _around(pin, same)
     return tuple(sorted(set(found), key=lambda p: (p.asset, p.variable, p.first, p.last, p.value, p.why)))
 
 

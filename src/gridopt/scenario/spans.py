@@ -44,6 +44,9 @@ def span(
     if steps.start == steps.stop:
         report.note(place, "outside", where=where)
         return None
+    days = len(set(axis.local_day))
+    if days > 1 and start.instant is None and not start.text.startswith("D"):
+        report.note(place, "first-day", where=where, value=start.text, days=days)
     for key, moment, at in (("from", start, first), ("to", to, last)) if edges else ():
         if axis.start < at < axis.end and (at - axis.start).total_seconds() % (axis.step_min * 60):
             report.note(place, "window-edge", where=where, key=key, value=moment.text, step_min=axis.step_min)

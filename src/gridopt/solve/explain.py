@@ -9,8 +9,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from gridopt.assets.base import Floats
 from gridopt.errors import InfeasibleError, NoPlanError
@@ -97,7 +99,7 @@ def binding_limits(solution: Solution) -> list[BindingLimit]:
             limit = a.lp.upper[index] if sign > 0 else -a.lp.lower[index]
             at_limit = np.isfinite(limit) & (np.abs(sign * solution.x[index] - limit) < 1e-6 * np.maximum(1, limit))
             worth = np.where(at_limit, np.maximum(-sign * solution.reduced[index], 0.0), 0.0)
-            for first, last in _runs(worth > WORTH_EUR):
+            for first, last in _alike(worth > WORTH_EUR, limit):
                 piece = worth[first:last]
                 out.append(
                     BindingLimit(
@@ -108,7 +110,14 @@ def binding_limits(solution: Solution) -> list[BindingLimit]:
     return sorted(out, key=lambda b: -b.value_eur_per_kw)
 
 
-def _runs(where: np.ndarray) -> Iterator[tuple[int, int]]:
+def _alike(where: npt.NDArray[np.bool_], value: Floats) -> Iterator[tuple[int, int]]:
+    """Runs of true over which a value stays the same."""
+    for first, last in _runs(where):
+        edges = [first, *(first + 1 + np.flatnonzero(np.diff(value[first:last]))).tolist(), last]
+        yield from pairwise(edges)
+
+
+def _runs(where: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(int)))
     for first, last in edges.reshape(-1, 2):
         yield int(first), int(last)

@@ -345,6 +345,21 @@ def test_it_goes_on_with_a_smaller_slack(seed: int, optima: Callable[[int], floa
 
 
 @pytest.mark.parametrize("seed", PLANTS)
+def test_what_was_cut_off_is_taken_up_again(seed: int, optima: Callable[[int], float]) -> None:
+    """A poor plan is known and its gap is to be closed to just below the optimum: what lies above that is cut off, and
+    with less slack the optimum is still to be found there."""
+    for below in (1e-4, 1e-2, 0.05):
+        search, *_ = problem(plant(seed)).search()
+        ceiling = optima(seed) + 1.0
+        search.run(ceiling, 1.0 + below, INF)
+        assert optima(seed) - below - 1e-6 <= min(search.bound, ceiling) <= optima(seed) + 1e-6
+        search.run(ceiling, 0.0, INF)
+        assert search.best is not None
+        assert search.best.objective == pytest.approx(optima(seed), abs=1e-6)
+        assert search.bound == pytest.approx(optima(seed), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", PLANTS)
 def test_a_known_plan_is_a_ceiling(seed: int, optima: Callable[[int], float]) -> None:
     free, *_ = problem(plant(seed)).search()
     free.run(INF, 0.0, INF)
@@ -405,8 +420,9 @@ def test_the_same_search_twice() -> None:
     assert one.best.x.tobytes() == other.best.x.tobytes()
 
 
-def test_a_day_of_hours() -> None:
-    inputs = plant(7, 24)
+@pytest.mark.parametrize("seed", [2, 6, 7])
+def test_a_day_of_hours(seed: int) -> None:
+    inputs = plant(seed, 24)
     search, *_ = problem(inputs).search()
     search.run(INF, 0.0, INF)
     assert search.best is not None
