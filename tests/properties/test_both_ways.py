@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gridopt.assets.base import Exclusive, Floats
 from gridopt.errors import UnboundedError
+from gridopt.model.inputs import Commitment, Flow
 from tests.support.districts import Device, Plan, Sketch, energy_price, hours, node, optimum, planned
 from tests.support.draw import Draw, drawn, feasible, one, sketches
 
@@ -125,3 +126,42 @@ def test_heat_is_missed_where_power_would_have_to_be_burnt() -> None:
     )  # fmt: skip
     plan = planned(Sketch(AXIS, nodes, devices, (energy_price(AXIS, "gas", 0.05),)))
     assert plan.solution.emergency == pytest.approx(10.0 - 0.48 / 0.38, abs=1e-4)
+
+
+def test_take_or_pay_at_negative_prices_is_no_reason_to_stop_early() -> None:
+    """Drawing pays 1 or 2 ct, giving back costs 5 ct more, 6 ct are due for each kWh less than 4 drawn. 2 kW of load
+    and 2 kW into the battery draw 4 kWh for 6 ct; 1 kWh of the last hour finds it full and costs 6 ct to give back.
+    The second period has no hour; it only leads the search astray."""
+    axis = hours(3)
+    buy, one = np.array([-0.01, -0.02, -0.01]), np.array([0.06, 0.39])
+    terms = Commitment(
+        "least", (Flow(1.0, node="grid", side="import"),), "energy", np.zeros(3, np.int64), np.array([0.0, 0.0, 4.0]),
+        0.0 * one, one,
+    )  # fmt: skip
+    store = STORE | {"capacity_kwh": 4.0, "power_kw": 2.0, "efficiency_in": 1.0, "efficiency_out": 1.0, "end": "free"}
+    devices = (
+        Device("load", "load", ("grid",), {"power_kw": [2.0, 0.0, -1.0]}), Device("bat", "battery", ("grid",), store),
+    )  # fmt: skip
+    s = Sketch(
+        axis, (node(axis, "grid", None, 4.0, 9.0),), devices, (energy_price(axis, "grid", buy, buy - 0.05), terms)
+    )
+    assert optimum(s).cost_eur == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_price_on_one_side_beside_a_connection_that_sells_dearer_later() -> None:
+    """1 kW is bought at 10 ct for two hours, and 20 ct are due for each of 6 kWh not exported."""
+    one = np.array([0.2])
+    terms = Commitment(
+        "fine",
+        (Flow(1.0, node="grid", side="export"),),
+        "energy",
+        np.zeros(2, np.int64),
+        np.full(2, 3.0),
+        0.0 * one,
+        one,
+    )
+    s = Sketch(
+        AXIS, (node(AXIS, "grid", None, 40.0, 30.0),), (Device("load", "load", ("grid",), {"power_kw": 1.0}),),
+        (energy_price(AXIS, "grid", 0.1, [0.05, 0.15]), terms),
+    )  # fmt: skip
+    assert optimum(s).cost_eur == pytest.approx(2 * 0.1 + 6 * 0.2)

@@ -424,7 +424,7 @@ class _Search:
         weaker = weaker[kept[0][weaker] <= 0]
         self.upper[weaker] = 0.0
         sets = [s.columns.ravel() for s in semi] + [w.columns.ravel() for w in whole]
-        columns = np.concatenate([weaker, *sets])
+        columns = np.unique(np.concatenate([weaker, *sets]))
         self.session.bounds(columns, self.lower[columns], self.upper[columns])
         try:
             yield
@@ -467,9 +467,17 @@ class _Search:
         return answer
 
     def _exactly(self, answer: Answer, milp: Milp) -> Answer | None:
-        """The LP with every decision as the MILP took it, directions it had to choose among them."""
+        """The LP with every decision as the MILP took it, directions it had to choose among them.
+
+        Where the LP then goes both ways at other pairs, and cutting that is dear, all directions are held.
+        """
         with self._taken(answer.x, self.a.semi, self.a.whole, milp.excluded):
-            return self._hold(answer, [], [])
+            held = self._hold(answer, [], [])
+        if held is not None and held.objective <= answer.objective + 1e-9 * max(1.0, abs(answer.objective)):
+            return held
+        every = tuple(np.concatenate([NONE, *(getattr(p, side) for p in self.a.pairs)]) for side in ("first", "second"))
+        with self._taken(answer.x, self.a.semi, self.a.whole, (every[0], every[1])):
+            return _better(held, self._hold(answer, [], []))
 
 
 def _better(one: Answer | None, other: Answer | None) -> Answer | None:

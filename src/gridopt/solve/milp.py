@@ -52,6 +52,9 @@ class Milp:
 
     def exclude(self, first: Ints, second: Ints) -> None:
         """One binary a pair: first <= upper * u, second <= upper * (1 - u)."""
+        known = set(zip(*self.excluded, strict=True))
+        new = np.array([pair not in known for pair in zip(first, second, strict=True)], bool)
+        first, second = first[new], second[new]
         n = len(first)
         if not n:
             return
