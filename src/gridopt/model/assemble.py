@@ -105,7 +105,7 @@ def _add_nodes(b: Builder, inputs: Inputs, balance: Ints) -> tuple[list[NodeColu
         if split:
             import_ = b.add_columns(0.0, high, above[k] * step_h, T)
             export = b.add_columns(0.0, -low, below[k] * step_h, T)
-            needed = above[k] + below[k] < 0
+            needed = above[k] + below[k] < -1e-12  # buying and selling at one price leaves rounding
             if needed.any() or node.id in sided:
                 pairs.append(PairSet(import_, export, needed))
         elif low.any() or high.any():

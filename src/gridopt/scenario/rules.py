@@ -237,7 +237,7 @@ def run_rules(path: Path, code: Any, model: RuleModel, report: Report) -> list[L
     with contextlib.redirect_stdout(sys.stderr):
         try:
             exec(code, space)  # noqa: S102 - the user's own file
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             report.add((shown(path), _line(error, path)), "rule-error", rule=path.name, reason=_reason(error))
             return []
         functions = {name: f for name, f in space.items() if name.startswith("rule_") and callable(f)}
@@ -247,7 +247,7 @@ def run_rules(path: Path, code: Any, model: RuleModel, report: Report) -> list[L
             line = getattr(getattr(function, "__code__", None), "co_firstlineno", None)
             try:
                 found += _run(name, function, line, path, model, report)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 report.add((shown(path), _line(error, path) or line), "rule-error", rule=name, reason=_reason(error))
     return found
 

@@ -225,7 +225,8 @@ def _keep_limit(
                 if share.sum() <= TOLERANCE_KW:
                     break
                 _add(own, q, -1.0)
-                wanted = q.group.family.shed(q.at(t)[0], q.state, q.command, port.name, cut * share / share.sum())
+                does = {c: q.flows.get(c, value) for c, value in q.command.items()}
+                wanted = q.group.family.shed(q.at(t)[0], q.state, does, port.name, cut * share / share.sum())
                 q.act(t, {c: q.command[c] if c in q.fixed else value for c, value in wanted.items()})
                 _add(own, q, 1.0)
                 # What one device cannot shed is asked of the others.

@@ -399,7 +399,6 @@ def test_a_roof_that_cannot_be_curtailed_is_not() -> None:
     assert day.breaches == [("grid", "export", 0, 1, 3.0, 3.0)]
 
 
-@pytest.mark.xfail(strict=True, reason="a store sheds from what it was told, not from what it does")
 def test_an_engine_that_stops_takes_nothing_from_the_homes_for_the_store() -> None:
     """Bound to run by its past it floods the network, so it is stopped; then the store must not go on charging while
     homes are cold."""
