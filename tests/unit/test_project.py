@@ -24,7 +24,9 @@ DECLARED = [*RUNTIME, *PROJECT["project"]["optional-dependencies"]["dev"], *PROJ
 
 PIN = re.compile(r"(?P<name>[a-z0-9]+(-[a-z0-9]+)*)==(?P<version>[0-9][0-9a-z.]*)")
 # Written in two halves, so that this file does not hold what it forbids.
-HOSTS = re.compile(rb"\b(anaconda|conda-forge|npm[j]s|piwheels|py[p]i|py[p]i\.python|python[h]osted)" + rb"\.(com|io|org)\b")
+HOSTS = re.compile(
+    rb"\b(anaconda|conda-forge|npm[j]s|piwheels|py[p]i|py[p]i\.python|python[h]osted)" + rb"\.(com|io|org)\b"
+)
 
 
 def pin_lines() -> list[str]:

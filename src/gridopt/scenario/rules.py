@@ -280,13 +280,13 @@ def _short(expression: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _line(error: Exception, path: Path) -> int | None:
+def _line(error: BaseException, path: Path) -> int | None:
     """The last line of the user's file that was running."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     return lines[-1] if lines else None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if isinstance(error, RuleError):
         return text
