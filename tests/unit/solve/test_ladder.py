@@ -31,7 +31,7 @@ from tests.support.districts import (
     peak_price,
     planned,
 )
-from tests.unit.solve.test_branch import Problem, by_highs, plant
+from tests.unit.solve.test_branch import Problem, by_highs, plant, problem
 
 INF = np.inf
 NO_TIME = replace(EXACT, time_limit_s=0.0)
@@ -425,6 +425,15 @@ def test_a_battery_pinned_to_charge_does_not_discharge_beside_it() -> None:
     assert plan.cost_eur == pytest.approx(directions(inputs).by_trying(), abs=1e-6)
 
 
+def test_rounding_obeys_pins_where_it_alone_decides() -> None:
+    """5 kW in the dearest hour, though its least power would do; nothing while the plug is out of service."""
+    pins = (Pin("car-1", "charge_kw", 3, 4, 5.0), Pin("car-2", "charge_kw", 2, 5, 0.0, "outage"))
+    plan = planned(replace(cars(3, replace(ROUGH, gap=0.9)), pins=pins))
+    assert plan.solution.rung == "rounding"
+    assert plan.value("car-1", "charge_kw")[3] == pytest.approx(5.0)
+    assert plan.value("car-2", "charge_kw")[2:5] == pytest.approx([0, 0, 0])
+
+
 def test_pins_of_both_ways_contradict_each_other() -> None:
     pins = (Pin("bat", "charge_kw", 1, 2, 2.0), Pin("bat", "discharge_kw", 1, 2, 1.0))
     with pytest.raises(InfeasibleError):
@@ -520,6 +529,22 @@ def cold(seed: int) -> Inputs:
     return replace(inputs, groups=tuple(groups))
 
 
+def test_a_shortfall_beside_small_decisions() -> None:
+    """Two heaters of 3 to 4 kW: 2 kW are out of reach, 10 too many; at 5 EUR/kWh money alone would freeze everyone."""
+    axis = hours(3)
+    nodes = (node(axis, "grid"), node(axis, "heat", None, 0.0, carrier="heat"))
+    given = {"power_kw": 4.0, "power_min_kw": 3.0, "efficiency": 1.0}
+    heaters = [Device(f"heater-{k}", "converter", ("grid", "heat"), given) for k in "ab"]
+    homes = Device("homes", "heat-demand", ("heat",), {"power_kw": [2.0, 10.0, 5.0]})
+    prices = (energy_price(axis, "grid", 5.0),)
+    inputs = Sketch(axis, nodes, (*heaters, homes), prices, target=EXACT).inputs()
+    s = optimum(inputs).solution
+    # All of 2, 2 of 10, and 1 of 5: one heater can give 4 of them, two give 6 at least.
+    assert s.emergency == pytest.approx(5.0)
+    assert s.objective == pytest.approx(5.0 * (8 + 4), abs=1e-4)
+    assert least_first(inputs) == (pytest.approx(5.0), pytest.approx(60.0))
+
+
 @pytest.mark.parametrize("seed", COLD)
 def test_a_cold_plant_against_the_plain_milp(seed: int) -> None:
     """Least shortfall, then least cost, decided whole."""
@@ -604,6 +629,15 @@ def test_a_contradiction_that_only_burning_would_hide_is_one() -> None:
     assert error.value.explanation is not None
 
 
+def test_a_rule_that_only_half_a_device_could_keep_is_a_contradiction() -> None:
+    """Between 1 and 2 kW, says a rule of a car that takes nothing or 4.14 kW and more: no emergency helps here."""
+    rule = LinearRule("gentle", ((1.0, "asset", "car", "charge_kw", 2),), 1.0, 2.0)
+    inputs = home(car(), buy=[0.1] * 8, rules=(rule,)).inputs()
+    assert not len(assemble(inputs).emergencies)
+    with pytest.raises(InfeasibleError, match="gentle"):
+        solve(inputs)
+
+
 def lumpy(target: Target) -> Inputs:
     """A boiler of 4 kW and more, a store of 4 kWh: error diffusion overfills it, though a plan exists."""
     store = Device("store", "thermal-store", ("heat",), {"capacity_kwh": 4.0, "power_kw": 9.0, "loss_per_h": 0.0})
@@ -633,6 +667,8 @@ def test_no_time_for_engines_leaves_a_plan_and_its_gap() -> None:
     assert (s.status, s.stopped_by) == ("time-limited", "clock")
     assert s.gap > 1e-3
     assert_consistent(s, by_highs(inputs))
+    relaxed = problem(inputs).search()[2]
+    assert s.bound == pytest.approx(relaxed.objective), "nothing more was proven"
 
 
 def test_a_clock_that_strikes_during_the_search() -> None:
