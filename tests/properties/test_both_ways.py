@@ -101,9 +101,9 @@ def test_a_connection_that_sells_dearer_does_not_trade_with_itself() -> None:
     assert optimum(s).cost_eur == pytest.approx(4.0 * 0.1 - 2.56 * 0.2)
 
 
-def test_without_limits_a_connection_that_sells_dearer_is_refused_in_words() -> None:
+def test_without_any_limit_selling_dearer_is_refused_in_words() -> None:
     s = Sketch(
-        AXIS, (node(AXIS, "grid", most=np.inf),), (Device("bat", "battery", ("grid",), STORE),),
+        AXIS, (node(AXIS, "grid", most=np.inf),), (Device("bat", "battery", ("grid",), STORE | {"power_kw": 1e25}),),
         (energy_price(AXIS, "grid", 0.1, 0.2),),
     )  # fmt: skip
     with pytest.raises(UnboundedError, match="import_max_kw and an export_max_kw"):

@@ -45,7 +45,7 @@ def assemble(inputs: Inputs) -> Assembly:
             commitments.append(CommitmentColumns(NONE, NONE, NONE, b.rows, 0))
             continue
         if reach is None and (c.measure == "hours" or is_concave(c)):
-            reach = reach_of(inputs, blocks, b)
+            reach = reach_of(inputs, blocks)
         columns, more, pair = add_commitment(b, inputs, c, nodes, blocks, step_h, reach)
         commitments.append(columns)
         whole += more
@@ -54,6 +54,7 @@ def assemble(inputs: Inputs) -> Assembly:
     for rule in inputs.rules:
         add_rule(b, inputs, rule.terms, rule.low, rule.high, nodes, blocks)
     lp = b.finish(shift.ravel())
+    _bound_directions(inputs, lp, nodes, pairs, reach, blocks)
     semi, more_whole, more_pairs = _decisions(blocks)
     emergencies, weight = _emergencies(blocks, step_h)
     out = Assembly(
@@ -119,6 +120,27 @@ def _add_nodes(b: Builder, inputs: Inputs, balance: Ints) -> tuple[list[NodeColu
                 if parent >= 0:
                     b.add(balance[parent], columns, sign)
     return nodes, pairs
+
+
+def _bound_directions(
+    inputs: Inputs,
+    lp: LinearProgram,
+    nodes: list[NodeColumns],
+    pairs: list[PairSet],
+    reach: tuple[Floats, Floats] | None,
+    blocks: list[Block],
+) -> None:
+    """An import and an export that exclude each other go no further than what lies below the node can draw or give."""
+    endless = {
+        int(p.first[0]) for p in pairs if np.isinf(lp.upper[p.first]).any() or np.isinf(lp.upper[p.second]).any()
+    }
+    if not endless:
+        return
+    low, high = reach or reach_of(inputs, blocks)
+    for k, c in enumerate(nodes):
+        if len(c.import_) and int(c.import_[0]) in endless:
+            lp.upper[c.import_] = np.minimum(lp.upper[c.import_], high[k].clip(0))
+            lp.upper[c.export] = np.minimum(lp.upper[c.export], (-low[k]).clip(0))
 
 
 # --- families --------------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from gridopt.assets.base import Floats, Ints
 from gridopt.errors import InternalError
@@ -68,13 +70,17 @@ class SemiSet:
 
 @dataclass(frozen=True)
 class WholeSet:
-    """0/1 columns of one group (n, count), or of a commitment (1, count); ``guides``: counting columns beside them."""
+    """0/1 columns of one group (n, count), or of a commitment (1, count); ``guides``: counting columns beside them.
+
+    ``opens``: the row that each column opens by its being 1, for columns that only cost money and serve nothing else.
+    """
 
     columns: Ints
     one_of: bool
     large: bool
     guides: tuple[Ints, ...] = ()
     block: Block | None = None
+    opens: Ints | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,11 @@ class Assembly:
     emergency_weight: Floats
     rule_row: int
     pinned: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @cached_property
+    def matrix(self) -> sp.csr_array:
+        """The programme's rows by columns, for reading rows."""
+        return self.lp.matrix().tocsr()
 
     def net_kw(self, node: int, x: Floats) -> Floats:
         """(T,) net power a node draws from its parent."""

@@ -85,7 +85,7 @@ def add_commitment(
         concave = is_concave(c)
         most = least = np.full(P, INF)
         if concave:
-            low, high = _flow_range(inputs, c, blocks, b, reach)
+            low, high = _flow_range(inputs, c, blocks, reach)
             most = step_h * np.bincount(c.period[inside], (high - c.baseline_kw)[inside].clip(0), P)
             least = step_h * np.bincount(c.period[inside], (c.baseline_kw - low)[inside].clip(0), P)
         up = concave or bool(c.price_above.any())
@@ -116,16 +116,16 @@ def add_commitment(
             above = b.add_columns(0.0, INF, c.price_above, P)
             b.add(rows_of[steps], above[c.period[steps]], -1.0)
         else:
-            _, high = _flow_range(inputs, c, blocks, b, reach)
+            _, high = _flow_range(inputs, c, blocks, reach)
             over = np.full(T, -1)
             over[steps] = b.add_columns(0.0, 1.0, step_h * c.price_above[c.period[steps]], len(steps))
             b.add(rows_of[steps], over[steps], -np.maximum(high - c.baseline_kw, 0.0)[steps])
-            whole.append(WholeSet(over[steps][None, :], one_of=False, large=True))
+            whole.append(WholeSet(over[steps][None, :], one_of=False, large=True, opens=rows_of[steps][None, :]))
     return CommitmentColumns(above, below, over, row, b.rows - row), whole, pairs
 
 
 def _flow_range(
-    inputs: Inputs, c: Commitment, blocks: list[Block], b: Builder, reach: tuple[Floats, Floats] | None
+    inputs: Inputs, c: Commitment, blocks: list[Block], reach: tuple[Floats, Floats] | None
 ) -> tuple[Floats, Floats]:
     """(T,) smallest and largest value a commitment's flow can take."""
     if reach is None:
@@ -143,7 +143,7 @@ def _flow_range(
             if f.asset is None or f.port is None:
                 raise InternalError("a flow names neither a node nor an asset's port")
             g, device = inputs.where[f.asset]
-            lo_n, hi_n = _port_range(blocks[g], f.port, b, inputs.axis.step_h)
+            lo_n, hi_n = _port_range(blocks[g], f.port, inputs.axis.step_h)
             one = blocks[g].group
             lo, hi = one.on_axis(lo_n, len(low))[device], one.on_axis(hi_n, len(low))[device]
         low += np.minimum(f.weight * lo, f.weight * hi)
@@ -151,7 +151,7 @@ def _flow_range(
     return low, high
 
 
-def _port_range(block: Block, port: str, b: Builder, step_h: float) -> tuple[Floats, Floats]:
+def _port_range(block: Block, port: str, step_h: float) -> tuple[Floats, Floats]:
     """(n, steps) smallest and largest power of a port that the columns' bounds allow."""
     t, group = block.template, block.group
     numbers = t.numbers(group.columns, step_h, group.n)
@@ -169,13 +169,13 @@ def _port_range(block: Block, port: str, b: Builder, step_h: float) -> tuple[Flo
     return low, high
 
 
-def reach_of(inputs: Inputs, blocks: list[Block], b: Builder) -> tuple[Floats, Floats]:
+def reach_of(inputs: Inputs, blocks: list[Block]) -> tuple[Floats, Floats]:
     """(N, T) range of every node's net power that its devices and limits allow; finite big-M for the decisions."""
     shape = (len(inputs.nodes), inputs.axis.steps)
     low, high = np.zeros(shape), np.zeros(shape)
     for block in blocks:
         for port in block.template.ports:
-            lo, hi = _port_range(block, port, b, inputs.axis.step_h)
+            lo, hi = _port_range(block, port, inputs.axis.step_h)
             place = block.group.offset[:, None] + np.arange(block.template.steps)
             np.add.at(low, (block.group.nodes[port][:, None], place), lo)
             np.add.at(high, (block.group.nodes[port][:, None], place), hi)

@@ -2,9 +2,10 @@
 
 1. The LP relaxation; its objective is a proven bound. If it keeps every decision it is the optimum.
 2. Rounding of the decisions, both-ways flows cut where they occur, and a warm LP with the decisions held.
-3. With large decisions (an engine, a node's direction) that do not average out: a MILP over those alone, all else
+3. Where few decisions make it cheap: the full MILP, started from the best point so far.
+4. With large decisions (an engine, a node's direction) that do not average out: a MILP over those alone, all else
    relaxed; its bound is the proof. Small decisions are rounded afterwards.
-4. Where the gap is missed, or few decisions make it cheap: the full MILP, started from the best point so far.
+5. Where the gap is still missed: the full MILP with the time that is left.
 
 Emergencies (variables that exist only so that a plan exists) are shut at first; if no plan exists without them their
 weighted sum is minimised before money is looked at, so that no huge penalty ever hides a gap.
@@ -33,6 +34,12 @@ from gridopt.solve.session import Answer, Session
 Status = Literal["optimal", "within gap", "time-limited"]
 Tell = Callable[[str], None]
 OPTIMAL_GAP = 1e-6
+EMERGENCY_GAP = 1e-4
+"""Emergencies are the least there can be but for this share, or for this many kWh."""
+MANY_DECISIONS = 2000
+"""With more, HiGHS's own search of the whole is hopeless, and the large decisions have all the time."""
+SHARE_FIRST = 0.1
+"""Share of the time for the large decisions alone otherwise: they close in little time, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +85,42 @@ def solve(inputs: Inputs, tell: Tell | None = None, until: float | None = None, 
     ``tell`` hears what is being done, in words; ``until`` is a ``time.perf_counter`` value that ends all searches;
     ``explained``: whether an InfeasibleError comes with its (costly) explanation.
     """
-    return _Search(inputs, tell or (lambda _: None), until, explained).run()
+    begin = time.perf_counter()
+    a = assemble(inputs)
+    seconds = {"assemble": time.perf_counter() - begin}
+    return _Search(a, tell or (lambda _: None), until, explained, seconds).run()
+
+
+def solve_around(a: Assembly, x: Floats, emergency: float) -> Answer | None:
+    """A cheap whole plan of a programme, with the large decisions as ``x`` took them; None where there is none.
+
+    ``emergency``: the most that its emergencies may sum to [kWh]. ``x`` has the programme's columns.
+    """
+    search = _Search(a, lambda _: None, None, explained=False)
+    if emergency > 0:
+        search.allow_emergency(emergency)
+    return search.around(x)
 
 
 class _Search:
-    def __init__(self, inputs: Inputs, tell: Tell, until: float | None, explained: bool = True) -> None:
+    def __init__(
+        self,
+        a: Assembly,
+        tell: Tell,
+        until: float | None,
+        explained: bool = True,
+        seconds: dict[str, float] | None = None,
+    ) -> None:
+        inputs = a.inputs
         self.inputs, self.tell, self.explained = inputs, tell, explained
-        self.seconds: dict[str, float] = {}
+        self.seconds = dict(seconds or {})
         self.counters = {"pivots": 0, "nodes": 0, "lps": 0, "milps": 0}
         self.stopped_by: str | None = None
         self.emergency, self._most = 0.0, np.inf
         self._cap_row: int | None = None
         self._impossible = False
         self._mark = time.perf_counter()
-        self.a = assemble(inputs)
-        self._lap("assemble")
+        self.a = a
         self.session = Session(self.a.lp)
         self.lower, self.upper = self.a.lp.lower.copy(), self.a.lp.upper.copy()
         self._shut = np.setdiff1d(self.a.emergencies, self.a.pinned)
@@ -109,6 +137,12 @@ class _Search:
 
     def _left(self) -> float:
         return self.until - time.perf_counter()
+
+    def _in_time(self) -> bool:
+        """Whether a search may begin."""
+        if self._left() <= 0:
+            self.stopped_by = "clock"
+        return self._left() > 0
 
     def _count(self, answer: Answer, kind: str) -> Answer:
         self.counters["pivots"] += answer.pivots
@@ -151,29 +185,34 @@ class _Search:
     def _whole_plan(self, relaxed: Answer, best: Answer | None) -> tuple[Answer | None, float, str]:
         """Rungs 2 to 4 from a relaxation: the best whole plan, what is proven, and the rung that proved it."""
         bound, target = relaxed.objective, self.inputs.target
+        self._impossible = False
         if is_whole(self.a, relaxed.x):
             return relaxed, bound, "lp"
         self.tell("rounding the decisions")
         best = _better(best, self._hold(relaxed, self.a.semi, self.a.whole))
         rung = "rounding"
         self._lap("rounding")
-        if self._missed(best, bound) and self._large_count():
+        if self._decision_count() <= target.exact_decisions and self._missed(best, bound, target.exact_gap):
+            self.tell("deciding everything at once")
+            best, bound = self._full(relaxed, best, bound, target.exact_gap, min(self._left(), target.exact_limit_s))
+            rung = "full MILP"
+            self._lap("full milp")
+        if self._impossible:
+            return best, bound, rung
+        if self._missed(best, bound, target.gap) and self._large_count() and self._in_time():
             self.tell("deciding the large units")
             best, bound = self._restricted(relaxed, best, bound)
             rung = "restricted MILP"
             self._lap("restricted milp")
-        few = self._decision_count() <= target.exact_decisions
-        wanted = target.exact_gap if few else target.gap
-        if best is None or relative_gap(self.a, best.x, best.objective, bound) > wanted:
-            limit = min(self._left(), target.exact_limit_s) if best is not None and few else self._left()
+        if self._missed(best, bound, target.gap) and self._in_time():
             self.tell("searching the last bit of the gap")
-            best, bound = self._full(best, bound, wanted, limit)
+            best, bound = self._full(relaxed, best, bound, target.gap, self._left())
             rung = "full MILP"
             self._lap("full milp")
         return best, bound, rung
 
-    def _missed(self, answer: Answer | None, bound: float) -> bool:
-        return answer is None or relative_gap(self.a, answer.x, answer.objective, bound) > self.inputs.target.gap
+    def _missed(self, answer: Answer | None, bound: float, gap: float) -> bool:
+        return answer is None or relative_gap(self.a, answer.x, answer.objective, bound) > gap
 
     def _finish(self, best: Answer, bound: float, rung: str) -> Solution:
         gap = relative_gap(self.a, best.x, best.objective, bound)
@@ -212,17 +251,18 @@ class _Search:
         answer = self._count(self.session.run(), "lps")
         if answer.status == "unbounded":
             raise UnboundedError(
-                "the plan could earn without end: some price pays for a flow that nothing limits. Give every root "
-                "node with selling dearer than buying an import_max_kw and an export_max_kw"
+                "the plan could earn without end: some price pays for a flow that nothing limits. Give every device a "
+                "power, and every root node with selling dearer than buying an import_max_kw and an export_max_kw"
             )
         return answer if answer.status == "optimal" else None
 
     def _least_whole_emergency(self) -> tuple[Answer, Answer | None]:
         """Emergencies minimised with every decision whole; the relaxation under their least sum, and a first plan."""
         wanted = self._open_emergencies()
+        slack = EMERGENCY_GAP * max(1.0, self.emergency)
         self._keep_emergency(np.inf)
         milp = self._milp()
-        answer = self._with_cost(milp.session, wanted, lambda: self._excluding(milp))
+        answer = self._with_cost(milp.session, wanted, lambda: self._excluding(milp, slack))
         if not answer.has_point:
             if answer.status == "infeasible":
                 raise self._infeasible(whole=True)
@@ -233,11 +273,11 @@ class _Search:
             raise SolverError("the least emergencies found have no plan")
         return relaxed, self._exactly(answer, milp)
 
-    def _excluding(self, milp: Milp) -> Answer:
+    def _excluding(self, milp: Milp, slack: float) -> Answer:
         """Branch and bound until its point uses nothing both ways."""
         milp.exclude(*self._needed_pairs())
         while True:
-            answer = self._branch(milp, None, 1e-4, self._left())
+            answer = self._branch(milp, None, slack, self._left())
             first, second = self._devices_both_ways(answer.x) if answer.has_point else (NONE, NONE)
             if not len(first) or self._left() <= 0:
                 return answer
@@ -284,6 +324,11 @@ class _Search:
         row = session.add_rows(np.array([-np.inf]), most, start, self.a.emergencies, self.a.emergency_weight)
         return int(row[0])
 
+    def allow_emergency(self, total: float) -> None:
+        """Open the emergencies up to a known sum [kWh]."""
+        self._open_emergencies()
+        self._keep_emergency(total)
+
     def _infeasible(self, whole: bool) -> InfeasibleError:
         if not self.explained:
             return InfeasibleError("hard limits contradict each other")
@@ -322,9 +367,31 @@ class _Search:
                 break
             hold(columns, lower, upper)
             answer = self._count(self.session.run(), "lps")
-        back = np.concatenate(touched) if touched else np.zeros(0, np.int64)
+        answer = self._without_idle(answer, hold)
+        back = np.unique(np.concatenate([NONE, *touched]))
         self.session.bounds(back, self.lower[back], self.upper[back])
         return answer if answer.status == "optimal" and is_whole(self.a, answer.x) else None
+
+    def _without_idle(self, answer: Answer, hold: Callable[[Ints, Floats, Floats], None]) -> Answer:
+        """Without what was opened for nothing: an hour of breach is not paid for where nothing breaches."""
+        while answer.status == "optimal":
+            idle = np.concatenate([NONE, *(self._idle(w, answer.x) for w in self.a.whole if w.opens is not None)])
+            if not len(idle):
+                break
+            hold(idle, np.zeros(len(idle)), np.zeros(len(idle)))
+            answer = self._count(self.session.run(), "lps")
+        return answer
+
+    def _idle(self, w: WholeSet, x: Floats) -> Ints:
+        """Columns of a set that are 1 although the row each opens would hold without it."""
+        lp, columns = self.a.lp, w.columns.ravel()
+        open_ = (x[columns] > 0.5) & (lp.lower[columns] <= 0) & (lp.cost[columns] > 0)
+        if w.opens is None or not open_.any():
+            return NONE
+        columns, rows = columns[open_], w.opens.ravel()[open_]
+        matrix = self.a.matrix
+        without = matrix[rows] @ x - matrix[rows, columns] * x[columns]
+        return np.asarray(columns[without <= lp.row_upper[rows] + TOLERANCE])
 
     def _cut(self, x: Floats) -> tuple[Ints, Floats, Floats]:
         """The weaker side of every pair that is used both ways, held at zero."""
@@ -350,11 +417,17 @@ class _Search:
 
     def _large_count(self) -> int:
         semi, whole = self._large()
-        pairs = sum(int(p.needed.sum()) for p in self.a.pairs)
-        return sum(s.columns.size for s in semi) + sum(w.columns.size for w in whole) + pairs
+        return self._sizes(semi, whole) + self._pair_count()
 
     def _decision_count(self) -> int:
-        return sum(s.columns.size for s in self.a.semi) + sum(w.columns.size for w in self.a.whole)
+        return self._sizes(self.a.semi, self.a.whole) + self._pair_count()
+
+    @staticmethod
+    def _sizes(semi: list[SemiSet], whole: list[WholeSet]) -> int:
+        return sum(s.columns.size for s in semi) + sum(w.columns.size for w in whole)
+
+    def _pair_count(self) -> int:
+        return sum(int(p.needed.sum()) for p in self.a.pairs)
 
     def _restricted(self, relaxed: Answer, best: Answer | None, bound: float) -> tuple[Answer | None, float]:
         """Branch and bound over the large decisions; the small ones are rounded around its best point.
@@ -362,6 +435,8 @@ class _Search:
         The gap wanted is shared: what rounding costs is measured at the first point, the search proves the rest.
         """
         semi, whole = self._large()
+        decisions, left = self._decision_count(), max(self._left(), 0.0)
+        until = self.until if decisions > MANY_DECISIONS else self.until - (1 - SHARE_FIRST) * left
         again = self._count(self.session.run(), "lps")
         search = Branch(
             self.session, again, self.lower, self.upper, semi, whole, self._needed_pairs(),
@@ -370,16 +445,20 @@ class _Search:
         gap = self.inputs.target.gap
         for share in (0.9, 0.6, 0.3, 0.1):
             ceiling = best.objective if best is not None else np.inf
-            search.run(ceiling, share * gap * self._size(relaxed, bound), self.until)
+            search.run(ceiling, share * gap * self._size(relaxed, bound), until)
             bound = max(bound, search.bound)
             if search.best is not None:
                 best = _better(best, self._around(search.best.x, semi, whole))
-            if self._left() <= 0:
+            if time.perf_counter() >= until:
                 self.stopped_by = "clock"
                 break
-            if not self._missed(best, bound):
+            if not self._missed(best, bound, gap):
                 break
         return best, bound
+
+    def around(self, x: Floats) -> Answer | None:
+        """A whole plan with the large decisions as a point took them."""
+        return self._around(x, *self._large())
 
     def _note(self, answer: Answer) -> None:
         self._count(answer, "lps")
@@ -434,24 +513,31 @@ class _Search:
 
     # --- rung 4: everything ---
 
-    def _full(self, best: Answer | None, bound: float, wanted: float, limit: float) -> tuple[Answer | None, float]:
+    def _full(
+        self, relaxed: Answer, best: Answer | None, bound: float, wanted: float, limit: float
+    ) -> tuple[Answer | None, float]:
         """The full MILP; both-ways flows are excluded by binaries only where a point uses them."""
         milp = self._milp()
         milp.exclude(*self._needed_pairs())
         end = time.perf_counter() + limit
-        while True:
-            start = best.x if best is not None else None
-            answer = self._branch(milp, start, wanted, end - time.perf_counter())
+        share = 0.9
+        while share > 0.01:
+            slack = share * wanted * self._size(best or relaxed, bound)
+            answer = self._branch(milp, best.x if best is not None else None, slack, end - time.perf_counter())
+            if answer.status == "infeasible":
+                self._impossible = best is None
+                break
             bound = max(bound, answer.bound)
             if not answer.has_point:
-                self._impossible = answer.status == "infeasible"
                 break
             best = _better(best, self._exactly(answer, milp))
-            first, second = self._devices_both_ways(answer.x)
-            done = best is not None and relative_gap(self.a, best.x, best.objective, bound) <= wanted
-            if done or not len(first) or time.perf_counter() >= end:
+            if not self._missed(best, bound, wanted) or time.perf_counter() >= end:
                 break
-            milp.exclude(first, second)
+            first, second = self._devices_both_ways(answer.x)
+            if len(first):
+                milp.exclude(first, second)
+            else:  # what the last LP found differs a little from what was searched for
+                share *= 0.3
         return best, bound
 
     def _milp(self) -> Milp:
@@ -460,8 +546,8 @@ class _Search:
             self._add_cap(milp.session)
         return milp
 
-    def _branch(self, milp: Milp, start: Floats | None, gap: float, limit: float) -> Answer:
-        answer = self._count(milp.run(start, gap, limit), "milps")
+    def _branch(self, milp: Milp, start: Floats | None, slack: float, limit: float) -> Answer:
+        answer = self._count(milp.run(start, slack, limit), "milps")
         if answer.status == "limit":
             self.stopped_by = "clock"
         return answer

@@ -1,7 +1,7 @@
 """Whole decisions read off the relaxation, device by device, in numpy.
 
-A semi-continuous power with its binary relaxed projects onto 0..maximum, so the plain LP is the root of the MILP
-(SOLVER.md §5); its vertices leave few decisions open, and what rounding breaks the batteries and the other buildings
+A semi-continuous power with its binary relaxed projects onto 0..maximum, so the plain LP is the root of the MILP:
+its vertices leave few decisions open, and what rounding breaks the batteries and the other buildings
 repair in the next LP. The proof of quality is the gap to the LP's own objective, never the rounding itself.
 """
 
@@ -60,13 +60,18 @@ def _diffuse(power: Floats, least: Floats, most: Floats) -> npt.NDArray[np.bool_
 
 
 def round_whole(w: WholeSet, x: Floats, upper: Floats) -> Fix:
-    """Hold 0/1 columns at their nearest whole value; of a one-of-many device the largest becomes 1."""
+    """Hold 0/1 columns at their nearest whole value; of a one-of-many device the largest becomes 1.
+
+    What opens a row is opened wherever the relaxation opens it a little: at the nearest value most rows would shut.
+    """
     value = x[w.columns]
     if w.one_of:
         one = np.zeros_like(value)
         best = np.where(upper[w.columns] > 0.5, value, -1.0).argmax(1)
         chosen = value.sum(1) > 0.5
         one[np.flatnonzero(chosen), best[chosen]] = 1.0
+    elif w.opens is not None:
+        one = np.ceil(value - TOLERANCE)
     else:
         one = np.round(value)
     columns = w.columns.ravel()

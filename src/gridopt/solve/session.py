@@ -1,7 +1,7 @@
 """One HiGHS model, kept alive: arrays in, arrays out, every status checked.
 
 HiGHS says Optimal with a NaN coefficient, and ``run()`` says Optimal after a ``passModel`` that failed: nothing is
-believed here that was not checked (SOLVER.md §10). Its thread pool is global to the process (§7.4): one thread.
+believed here that was not checked. Its thread pool is global to the process: one thread.
 """
 
 from __future__ import annotations
@@ -151,6 +151,10 @@ class Session:
         s.value_valid = True
         self._do(self._h.setSolution(s), "a starting point")
 
+    def forget(self) -> None:
+        """Drop the last point and basis: the next run starts from nothing."""
+        self._do(self._h.clearSolver(), "to forget")
+
     def basis(self) -> Any:
         """The present basis, to be handed back by ``restore``; not for reading."""
         return self._h.getBasis()
@@ -162,18 +166,21 @@ class Session:
     def option(self, name: str, value: Any) -> None:
         self._do(self._h.setOptionValue(name, value), f"{name} = {value}")
 
-    def run(self, time_limit_s: float | None = None, gap: float | None = None, cutoff: float | None = None) -> Answer:
+    def run(
+        self, time_limit_s: float | None = None, gap: float = 0.0, slack: float = 1e-9, cutoff: float | None = None
+    ) -> Answer:
         """Solve; LP by the dual simplex, MILP by branch and bound. Raises SolverError on any status but a clean one.
 
-        ``cutoff``: an LP whose optimum surely lies above it may stop with the status "cutoff".
+        A MILP is optimal when no more than ``slack`` [the objective's unit], or the share ``gap`` of the objective,
+        is left. ``cutoff``: an LP whose optimum surely lies above it may stop with the status "cutoff".
         """
         self.option("objective_bound", math.inf if cutoff is None else cutoff)
         # HiGHS counts its time limit over the object's whole life.
         until = math.inf if time_limit_s is None else self._h.getRunTime() + max(time_limit_s, 0.01)
         self.option("time_limit", until)
-        if gap is not None:
+        if self._integer:
             self.option("mip_rel_gap", gap)
-            self.option("mip_abs_gap", 1e-9)
+            self.option("mip_abs_gap", slack)
         self.option("solver", "choose" if self._integer else "simplex")
         self._do(self._h.run(), "to run")
         status = self._h.getModelStatus()

@@ -10,10 +10,8 @@ import numpy as np
 
 from gridopt.assets.base import Exclusive, Floats, Ints
 from gridopt.model.assemble import Assembly
-from gridopt.solve.session import INTEGER, Session
-
-MOST_RUN = 1e5
-"""Largest power of a device that may rest, where it has no bound of its own."""
+from gridopt.solve import binaries
+from gridopt.solve.session import Session
 
 
 def has_plan(a: Assembly, whole: bool, deadline: float) -> bool | None:
@@ -56,51 +54,14 @@ def exclusive(a: Assembly) -> Iterator[tuple[Ints, Ints]]:
 
 
 def keep_whole(session: Session, a: Assembly, lower: Floats, upper: Floats) -> None:
-    """Declare every decision, within the bounds given."""
-    for s in a.semi:
-        _may_rest(session, s.columns.ravel(), s.minimum.ravel(), lower, upper)
-    for w in a.whole:
-        j = w.columns.ravel()
-        session.wholeness(j, np.full(len(j), INTEGER))
-    for one, two in exclusive(a):
-        _exclude(session, one, two, upper)
-
-
-def _may_rest(session: Session, columns: Ints, minimum: Floats, lower: Floats, upper: Floats) -> None:
-    """One binary a column that is zero or above its minimum: minimum · u <= column <= upper · u.
-
-    HiGHS's own semi-continuous columns end as an error where its integer tolerance times their bound is too large.
-    """
-    j, least = columns[minimum > 0], minimum[minimum > 0]
-    low, most = np.maximum(least, lower[j]), np.minimum(upper[j], MOST_RUN)
-    may_rest, may_run = lower[j] <= 0, most >= low - 1e-9
-    never, must, free = may_rest & ~may_run, ~may_rest, may_rest & may_run
-    session.bounds(j[never], lower[j[never]], np.zeros(int(never.sum())))
-    session.bounds(j[must], low[must], upper[j[must]])
-    runs = _binaries(session, int(free.sum()))
-    _tie(session, j[free], runs, -most[free], np.full(len(runs), -np.inf), np.zeros(len(runs)))
-    _tie(session, j[free], runs, -low[free], np.zeros(len(runs)), np.full(len(runs), np.inf))
-
-
-def _exclude(session: Session, one: Ints, two: Ints, upper: Floats) -> None:
-    """One binary a pair: one <= upper · u, two <= upper · (1 - u).
+    """Declare every decision, within the bounds given.
 
     A pair with a side that nothing limits is left to the relaxation: there is no number to tie it with.
     """
-    open_ = (upper[one] > 0) & (upper[two] > 0) & np.isfinite(upper[one]) & np.isfinite(upper[two])
-    one, two = one[open_], two[open_]
-    u, none = _binaries(session, len(one)), np.full(len(one), -np.inf)
-    _tie(session, one, u, -upper[one], none, np.zeros(len(u)))
-    _tie(session, two, u, upper[two], none, upper[two])
-
-
-def _binaries(session: Session, n: int) -> Ints:
-    u = session.add_columns(np.zeros(n), np.ones(n), np.zeros(n))
-    session.wholeness(u, np.full(n, INTEGER))
-    return u
-
-
-def _tie(session: Session, columns: Ints, u: Ints, factor: Floats, low: Floats, high: Floats) -> None:
-    """Rows low <= column + factor · u <= high."""
-    value = np.column_stack([np.ones(len(u)), factor]).ravel()
-    session.add_rows(low, high, np.arange(0, 2 * len(u), 2), np.column_stack([columns, u]).ravel(), value)
+    for s in a.semi:
+        binaries.may_rest(session, s.columns.ravel(), s.minimum.ravel(), lower, upper)
+    for w in a.whole:
+        binaries.whole(session, w.columns.ravel())
+    for one, two in exclusive(a):
+        open_ = (upper[one] > 0) & (upper[two] > 0) & np.isfinite(upper[one]) & np.isfinite(upper[two])
+        binaries.exclude(session, one[open_], two[open_], upper)
