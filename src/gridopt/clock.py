@@ -89,6 +89,12 @@ class Axis:
         return f"{t:%a} {t.day} {t:%b %H:%M}"
 
 
+def runs(where: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Stretches of steps [first, last) over which ``where`` is true, in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+
+
 def day_axis(day: date, days: int, step_min: int, zone: str) -> Axis:
     """The axis of whole local days: 23-, 24- and 25-hour days come out right."""
     tz = ZoneInfo(zone)

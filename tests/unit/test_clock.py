@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from gridopt.clock import STEPS_MIN, Axis, day_axis, parse_instant
+from gridopt.clock import STEPS_MIN, Axis, day_axis, parse_instant, runs
 
 PARIS = "Europe/Paris"
 WINTER, SPRING, AUTUMN = date(2026, 1, 15), date(2026, 3, 29), date(2026, 10, 25)
@@ -194,3 +194,9 @@ def test_an_hour_that_does_not_exist_is_refused(text: str) -> None:
 def test_what_is_no_instant_is_refused() -> None:
     with pytest.raises(ValueError, match="tomorrow"):
         parse_instant("tomorrow", PARIS)
+
+
+def test_runs_are_stretches_of_true() -> None:
+    assert runs(np.array([True, True, False, True, False, False, True])) == [(0, 2), (3, 4), (6, 7)]
+    assert runs(np.ones(3, bool)) == [(0, 3)]
+    assert runs(np.zeros(3, bool)) == runs(np.zeros(0, bool)) == []

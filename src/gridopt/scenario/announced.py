@@ -2,71 +2,47 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gridopt.clock import Axis, Floats
-from gridopt.scenario.columns import arrow_reason
-from gridopt.scenario.document import Document
+from gridopt.errors import DataError, UsageError
+from gridopt.scenario.document import Document, shown
 from gridopt.scenario.mistakes import Report, Where, quoted
-from gridopt.scenario.resample import Bools, Intervals, onto
-
-COLUMNS = ("time", "asset", "port", "quantity", "value")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder as the user named it, and where."""
-
-    folder: Path
-    name: str
-    where: str
-    place: Where
+from gridopt.scenario.resample import Bools, Intervals, edges, onto
+from gridopt.store import run_folder
 
 
 def announced(
-    run: Run, wanted: Sequence[tuple[str, str]], axis: Axis, document: Document, report: Report
+    folder: Path,
+    wanted: Sequence[tuple[str, str]],
+    axis: Axis,
+    document: Document,
+    said: tuple[str, str, Where],
+    report: Report,
 ) -> dict[tuple[str, str], tuple[Floats, Bools]]:
-    """(asset, port) → announced power on the axis and the steps it covers, read from ``schedule.parquet``.
+    """(asset, port) → announced power on the axis and the steps it covers; finer plans are averaged, coarser held.
 
-    The announced step is the shortest distance of two times in the schedule; finer plans are averaged, coarser held.
+    ``said``: the run as the user named it, in what, and where. A folder that is no whole run is a mistake there.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    path = run.folder / "schedule.parquet"
-    if not os.path.isfile(path):  # unlike Path.is_file, it takes any name
-        report.add(run.place, "no-run", where=run.where, value=quoted(run.name))
-        return {}
-    content = document.read(path, run.place, report)
-    if content is None:
-        return {}
+    name, where, place = said
     try:
-        table = pq.read_table(io.BytesIO(content), columns=list(COLUMNS))
-        at = table["time"].cast(pa.timestamp("s", "UTC")).cast(pa.int64())
-        power = table.append_column("at", at).filter(pc.equal(table["quantity"], "power_kw"))
-    except (OSError, ValueError, KeyError) as error:
-        report.add(run.place, "bad-run", where=run.where, value=quoted(run.name), reason=arrow_reason(error))
+        run = run_folder.read(folder)
+    except DataError as error:
+        told = {key: shown(Path(value)) if key == "file" else value for key, value in error.fields.items()}
+        report.add(place, "bad-run", where=where, value=quoted(name), reason=error.template.format(**told))
         return {}
-    apart = np.diff(np.unique(table.append_column("at", at)["at"].to_numpy()))
-    if not len(apart):
-        report.add(run.place, "bad-run", where=run.where, value=quoted(run.name), reason="it has fewer than two steps")
+    except (UsageError, OSError, ValueError):  # ValueError: a name no file system takes
+        report.add(place, "no-run", where=where, value=quoted(name))
         return {}
-    step = int(apart.min())
-    found: dict[tuple[str, str], tuple[Floats, Bools]] = {}
-    power = power.filter(pc.is_in(power["asset"], pa.array([asset for asset, _ in wanted], pa.string())))
-    rows: dict[tuple[str, str], dict[int, float]] = {}
-    for asset, port, at_s, value in zip(*(power[c].to_pylist() for c in ("asset", "port", "at", "value")), strict=True):
-        rows.setdefault((asset, port), {})[at_s] = value
-    for key in wanted:
-        pairs = sorted(rows.get(key, {}).items())
-        start = np.array([a for a, _ in pairs], np.int64)
-        values = np.array([np.nan if v is None else v for _, v in pairs], np.float64)
-        found[key] = onto(axis, Intervals(start, start + step, np.arange(len(start))), values)
+    document.note_source(folder, str(run.summary.get("hash")))
+    at = edges(run.axis)
+    found = {key: (np.full(axis.steps, np.nan), np.zeros(axis.steps, bool)) for key in wanted}
+    for s in run.schedule:
+        key = (str(s.asset), str(s.port))
+        if s.quantity == "power_kw" and key in found:
+            steps = np.arange(s.first, s.first + len(s.values))
+            found[key] = onto(axis, Intervals(at[steps], at[steps + 1], steps), s.values)
     return found

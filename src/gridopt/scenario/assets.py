@@ -14,7 +14,7 @@ from gridopt.assets.base import Family, Floats, Parameter
 from gridopt.clock import Axis
 from gridopt.model.inputs import Group, make_groups
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import Report, did_you_mean, doc_with_unit, listed, nearest, quoted
+from gridopt.scenario.mistakes import Report, did_you_mean, doc_with_unit, nearest, quoted, told
 from gridopt.scenario.schema import family_model, known_keys, read_model, text_keys
 from gridopt.scenario.series import Book
 from gridopt.scenario.sessions import generated_sessions
@@ -82,7 +82,8 @@ def read_entries(
             continue
         if kind is None:
             close = nearest(name, first)
-            hint = f"to override a row of a table, did you mean {close}?" if close else "one of " + listed(FAMILY_NAMES)
+            known = 'write family = "battery", "load" or another that `gridopt schema scenario` lists'
+            hint = f"to override a row of a table, did you mean {close}?" if close else known
             report.add(here, "no-family", where=f"asset {name}", hint=hint)
             continue
         if kind not in FAMILY_NAMES:
@@ -108,10 +109,8 @@ def required_keys(name: str) -> dict[str, str]:
 def _enter(entries: list[Entry], first: dict[str, Entry], entry: Entry, report: Report) -> None:
     check_id(entry, report)
     if entry.id in first:
-        file, line = first[entry.id].place()
-        at = file if line is None else f"{file}:{line}"
         hint = "; to override values of that row, leave out family" if first[entry.id].row and not entry.row else ""
-        report.add(entry.place, "twice", where=entry.where, first=at, hint=hint)
+        report.add(entry.place, "twice", where=entry.where, first=told(first[entry.id].place()), hint=hint)
         return
     first[entry.id] = entry
     entries.append(entry)
@@ -146,6 +145,7 @@ def build_table(
         return None
     user = {p.name: _column(p, good, book, report) for p in found.parameters}
     _check_order(found, user, good, report)
+    _check_either(found, good, report)
     return AssetTable(
         found,
         tuple(entry.id for entry, _ in good),
@@ -213,6 +213,15 @@ def _check_order(found: type[Family], user: Mapping[str, Any], good: list[tuple[
                 report.add(
                     entry.at(high if high in entry.values else low), "crossed", where=entry.where, low=low, high=high
                 )
+
+
+def _check_either(found: type[Family], good: list[tuple[Entry, Any]], report: Report) -> None:
+    """Of every choice of optional parameters one is given."""
+    for sets in found.either:
+        choices = ", or ".join(" and ".join(names) for names in sets)
+        for entry, values in good:
+            if not any(all(getattr(values, name) is not None for name in names) for names in sets):
+                report.add(entry.place, "either", where=entry.where, choices=choices)
 
 
 def _objects(values: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Series files: CSV or Parquet with a column of interval starts and columns of values.
+"""Series files: CSV (of any ``sheet``) or Parquet with a column of interval starts and columns of values.
 
 Times with an offset are UTC instants; times without are local wall-clock time, where the hour that clocks repeat in
 autumn stands twice, in order. Only rows near the horizon are looked at, so a file may hold years and gaps elsewhere.
@@ -18,9 +18,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from gridopt.clock import Axis, Floats, parse_instant
-from gridopt.scenario.fields import number_hint
+from gridopt.scenario.fields import LARGEST_RAW, number_hint, short
 from gridopt.scenario.mistakes import Report, did_you_mean, nearest, quoted
 from gridopt.scenario.resample import Intervals, Ints, edges
+from gridopt.scenario.sheet import Sheet, iso_date, note_day_first, read_sheet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,7 @@ class SeriesFile:
     shown: str
     content: bytes
     time: str
+    sheet: Sheet = field(default_factory=lambda: Sheet(""))
     header: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     covers: tuple[str, str, str] | None = None
@@ -78,20 +80,15 @@ class SeriesFile:
         return list(pq.read_schema(io.BytesIO(self.content)).names)
 
     def _csv_header(self) -> list[str] | None:
-        try:
-            first = self.content[: self.content.find(b"\n") + 1 or None].decode("utf-8-sig")
-            self.content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            self.report.add((self.shown, self.content.count(b"\n", 0, error.start) + 1), "not-utf8")
+        sheet = read_sheet(self.content, self.shown, self.report)
+        if sheet is None:
             return None
+        first = sheet.text.partition("\n")[0]
         if not first.strip():
             self.report.add((self.shown, None), "empty-file", hint="")
             return None
-        names = [name.strip() for name in next(csv.reader([first]))]
-        problem = separator_problem(first)
-        if problem:
-            self.report.add((self.shown, 1), "table-syntax", reason=problem[0], hint=problem[1])
-            return None
+        self.sheet = sheet
+        names = [name.strip() for name in next(csv.reader([first], delimiter=sheet.separator))]
         twice = sorted({name for name in names if names.count(name) > 1})
         for name in twice:
             self.report.add((self.shown, 1), "twice-column", key=name)
@@ -129,22 +126,24 @@ class SeriesFile:
             bad.append(row)
             return "skip"
 
+        content = self.sheet.text.encode()
         convert = {
+            "decimal_point": "," if self.sheet.comma else ".",
             "include_columns": [self.time, *names],
             "column_types": {self.time: pa.string()} | dict.fromkeys(names, pa.float64()),
             "strings_can_be_null": True,
         }
-        parse = arrow.ParseOptions(invalid_row_handler=bad_row)
+        parse = arrow.ParseOptions(delimiter=self.sheet.separator, invalid_row_handler=bad_row)
         read = arrow.ReadOptions(use_threads=False, skip_rows=1, column_names=self.header)
         try:
-            table = arrow.read_csv(io.BytesIO(self.content), read, parse, arrow.ConvertOptions(**convert))
+            table = arrow.read_csv(io.BytesIO(content), read, parse, arrow.ConvertOptions(**convert))
         except pa.ArrowInvalid:  # a cell is not a number: read all as text, so that the cell can be named
             bad.clear()
             convert["column_types"] = dict.fromkeys([self.time, *names], pa.string())
-            table = arrow.read_csv(io.BytesIO(self.content), read, parse, arrow.ConvertOptions(**convert))
+            table = arrow.read_csv(io.BytesIO(content), read, parse, arrow.ConvertOptions(**convert))
         for row in bad:
             found, expected = row.actual_columns, row.expected_columns
-            hint = "; write decimal points, not commas" if found > expected else ""
+            hint = self.sheet.ragged_hint if found > expected else ""
             self.report.add((self.shown, row.number), "row-cells", found=found, expected=expected, hint=hint)
         return table
 
@@ -157,14 +156,15 @@ class SeriesFile:
             values = np.asarray(kept.cast(pa.float64()).to_numpy(), np.float64)
         else:
             values = np.array([self._cell(cell, name, int(r)) for cell, r in zip(kept.to_pylist(), rows, strict=True)])
-        for k in np.flatnonzero(np.isinf(values))[:1]:
+        for k in np.flatnonzero(np.abs(values) > LARGEST_RAW)[:1]:
             self.bad.add(name)
-            self.report.add((self.shown, self.row_line(int(rows[k]))), "infinite-cell", key=name, value=values[k])
+            place = (self.shown, self.row_line(int(rows[k])))
+            self.report.add(place, "wild-cell", key=name, value=values[k], most=short(LARGEST_RAW))
         return values
 
     def _cell(self, cell: Any, name: str, row: int) -> float:
         try:
-            return float("nan") if cell is None else float(cell)
+            return float("nan") if cell is None else float(self.sheet.number(cell) if isinstance(cell, str) else cell)
         except (TypeError, ValueError):
             hint = number_hint(cell)
             place = (self.shown, self.row_line(row))
@@ -176,7 +176,7 @@ class SeriesFile:
         """Line of a data row of a CSV file, blank lines counted."""
         if self.parquet:
             return None
-        reader = csv.reader(io.StringIO(self.content.decode("utf-8-sig")))
+        reader = csv.reader(io.StringIO(self.sheet.text), delimiter=self.sheet.separator)
         filled = (reader.line_num for cells in reader if cells)
         return next(line for k, line in enumerate(filled) if k == row + 1)
 
@@ -213,6 +213,7 @@ class SeriesFile:
     def _stamps(self, column: pa.ChunkedArray) -> tuple[Ints, bool] | None:
         """Seconds since 1970 of every row, and whether they are wall-clock time."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
@@ -220,15 +221,21 @@ class SeriesFile:
             return None
         instant, wall = pa.timestamp("us", "UTC"), pa.timestamp("us")
         kinds = [instant, wall]
+        cells: list[Any] = []
         if not pa.types.is_string(column.type):
             kinds = [instant if getattr(column.type, "tz", None) else wall]
+        elif pc.any(pc.match_substring(column, "/")).as_py():
+            cells = column.to_pylist()
+            column = pa.chunked_array([[iso_date(cell) for cell in cells]])
         for kind in kinds:
             try:
                 seconds = column.cast(kind).cast(pa.int64()).to_numpy() // 1_000_000
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 continue
+            if cells:
+                note_day_first(self.shown, "\n".join(cells), self.report)
             return seconds, kind is wall
-        self._name_bad_time(column.to_pylist())
+        self._name_bad_time(cells or column.to_pylist())
         return None
 
     def _name_bad_time(self, cells: Sequence[Any]) -> None:
@@ -237,7 +244,7 @@ class SeriesFile:
         for row, cell in enumerate(cells):
             place = (self.shown, self.row_line(row))
             try:
-                offset = datetime.fromisoformat(str(cell)).tzinfo is not None
+                offset = datetime.fromisoformat(iso_date(str(cell))).tzinfo is not None
             except ValueError:
                 return self.report.add(place, "bad-time", value=quoted(cell))
             first = offset if first is None else first
@@ -280,14 +287,6 @@ class SeriesFile:
 def _local_to_utc(wall: Ints, zone: str) -> Ints:
     tz = ZoneInfo(zone)
     return np.array([int((EPOCH + timedelta(seconds=int(s))).replace(tzinfo=tz).timestamp()) for s in wall], np.int64)
-
-
-def separator_problem(header: str) -> tuple[str, str] | None:
-    """What is wrong with a header line that has another separator than a comma, and how to mend it."""
-    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
-        if sign in header and header.count(sign) >= header.count(","):
-            return f"the columns are separated by {name}", "; save it with commas between cells and decimal points"
-    return None
 
 
 def _time_hint(name: str, header: Sequence[str]) -> str:

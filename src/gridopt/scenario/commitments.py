@@ -17,13 +17,13 @@ from gridopt.assets.base import Ints
 from gridopt.clock import Axis, Floats
 from gridopt.model.inputs import Commitment, Flow, Measure
 from gridopt.scenario import schema
-from gridopt.scenario.announced import Run, announced
+from gridopt.scenario.announced import announced
 from gridopt.scenario.assets import GOOD_ID, AssetTable, good_id
 from gridopt.scenario.document import Document
 from gridopt.scenario.mistakes import Place, Report, Where, did_you_mean, listed, quoted
 from gridopt.scenario.schema import Section, read_model
 from gridopt.scenario.series import Book
-from gridopt.scenario.spans import span
+from gridopt.scenario.spans import spans
 from gridopt.scenario.times import Window, inside
 
 TONNES_PER_G = 1e-6
@@ -188,14 +188,16 @@ def _event(t: schema.Event, term: Term) -> list[Commitment]:
     if (t.node is None) == (not t.assets):
         context.report.add(term.place, "one-of", where=term.where, keys="node, assets")
         return []
-    steps = span(t.start, t.to, term.where, term.place, axis, context.report, edges=True)
+    windows = spans(t, term.where, term.place, axis, context.report, edges=True)
     baseline = term.get(t.baseline_kw, "baseline_kw")
     flows = _asset_flows(t.assets, term) if t.assets else (Flow(1.0, node=t.node),)
-    if steps is None or not flows:
+    if not windows or not flows:
         return []
-    period = np.full(axis.steps, -1, np.int64)
-    period[steps] = np.arange(steps.stop - steps.start) if t.per == "step" else 0
-    count = int(period.max()) + 1
+    period, count = np.full(axis.steps, -1, np.int64), 0
+    for steps in windows:
+        one_each = np.arange(steps.stop - steps.start)
+        period[steps] = count + (one_each if t.per == "step" else 0 * one_each)
+        count = int(period.max()) + 1
     penalty, reward = np.full(count, t.penalty_eur_per_kwh), np.full(count, -t.reward_eur_per_kwh)
     above, below = (penalty, reward) if t.direction == "down" else (reward, penalty)
     labels = ("missing", "delivered") if t.direction == "down" else ("delivered", "missing")
@@ -227,8 +229,9 @@ def _plan_change(t: schema.PlanChange, term: Term) -> list[Commitment]:
     ]
     folder = context.document.folder_of("commitment", term.id, "run") / t.run
     found: list[Commitment] = []
-    source = Run(folder, t.run, term.where, functools.partial(term.place, "run"))
-    for (name, port), (baseline, known) in announced(source, wanted, axis, context.document, context.report).items():
+    said = (t.run, term.where, functools.partial(term.place, "run"))
+    powers = announced(folder, wanted, axis, context.document, said, context.report)
+    for (name, port), (baseline, known) in powers.items():
         if not known.any():
             values = {"run": t.run, "value": f"{name} within the horizon"}
             context.report.note(term.place, "not-announced", where=term.where, **values)

@@ -88,8 +88,12 @@ class Document:
         """A file's bytes, remembered by fingerprint; a mistake at ``place`` where it cannot be read."""
         content = read_bytes(path, place, report)
         if content is not None:
-            self.sources[self._relative(path)] = hashlib.sha256(content).hexdigest()
+            self.note_source(path, hashlib.sha256(content).hexdigest())
         return content
+
+    def note_source(self, path: Path, fingerprint: str) -> None:
+        """Remember what was read from outside the document."""
+        self.sources[self._relative(path)] = fingerprint
 
     def _relative(self, path: Path) -> str:
         try:

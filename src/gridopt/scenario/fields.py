@@ -16,8 +16,22 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from gridopt.scenario.mistakes import did_you_mean, listed, nearest, quoted
 from gridopt.scenario.times import Moment, parse_clock, parse_days, parse_moment
+from gridopt.units import unit_of
 
 Schema = dict[str, Any]
+
+LARGEST = 1e7
+"""No power, energy or temperature of a district is larger (10 GW): beyond it stand slips of the pen, and a solver that
+tells values 1e-7 apart runs out of digits."""
+LARGEST_EUR = 1e6
+"""The same for prices."""
+LARGEST_RAW = 1e3 * LARGEST
+"""The same for a cell of a series, whose unit may be a thousand times smaller."""
+
+
+def largest(key: str) -> float:
+    """The largest size that a number of this name may have."""
+    return LARGEST_EUR if "EUR" in unit_of(key) else LARGEST
 
 
 def refuse(code: str, value: object, **fields: Any) -> NoReturn:
@@ -43,11 +57,12 @@ class FieldType:
 
 @dataclass(frozen=True)
 class Number(FieldType):
-    """A finite number within its range; ``endless`` also takes inf, for "no limit"."""
+    """A finite number within its range and of a size; ``endless`` also takes inf, for "no limit"."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
     endless: bool = False
+    largest: float = LARGEST
 
     def check(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -56,9 +71,14 @@ class Number(FieldType):
             number = float(value)
         except OverflowError:
             number = math.inf
-        if not math.isfinite(number) and not (self.endless and number == math.inf):
-            refuse("not-finite", value)
+        if self.endless and number == math.inf:
+            return number
+        if not math.isfinite(number):
+            refuse("not-finite", value, most=short(self.largest))
         check_range(value, number, self.minimum, self.maximum)
+        if abs(number) > self.largest:
+            hint = "; write inf for no limit" if self.endless else ""
+            refuse("too-big", value, most=short(self.largest), hint=hint)
         return number
 
     def schema(self) -> Schema:
@@ -214,12 +234,13 @@ class Days(FieldType):
 
     def check(self, value: Any) -> frozenset[int]:
         try:
-            return parse_days(value)
+            return parse_days(",".join(map(str, value)) if isinstance(value, list) else value)
         except ValueError:
             refuse("not-days", value)
 
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": "^[A-Za-z, -]+$"}
+        text = {"type": "string", "pattern": "^[A-Za-z, -]+$"}
+        return {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}]}
 
 
 @dataclass(frozen=True)
@@ -228,6 +249,7 @@ class Numbers(FieldType):
 
     minimum: float = -math.inf
     maximum: float = math.inf
+    largest: float = LARGEST
 
     def check(self, value: Any) -> tuple[float, ...]:
         items: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
@@ -238,7 +260,7 @@ class Numbers(FieldType):
                 refuse("not-numbers", value)
         if not items or any(isinstance(i, bool) or not isinstance(i, (int, float)) for i in items):
             refuse("not-numbers", value)
-        return tuple(Number(self.minimum, self.maximum).check(item) for item in items)
+        return tuple(Number(self.minimum, self.maximum, largest=self.largest).check(item) for item in items)
 
     def schema(self) -> Schema:
         number = {"type": "number"} | range_schema(self.minimum, self.maximum)
@@ -272,6 +294,11 @@ def check_range(written: Any, number: float, low: float, high: float) -> None:
     if number < low:
         refuse("too-small", written, low=f"{low:g}")
     refuse("too-large", written, high=f"{high:g}")
+
+
+def short(number: float) -> str:
+    """``1e9``: a number in its fewest signs."""
+    return f"{number:g}".replace("e+0", "e").replace("e+", "e")
 
 
 def range_schema(low: float, high: float) -> Schema:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,25 +11,17 @@ from gridopt.scenario.mistakes import Report
 from gridopt.scenario.schema import Horizon
 
 
-def build_axis(
-    said: Horizon, document: Document, report: Report, *, day: date | None = None, now: datetime | None = None
-) -> Axis | None:
-    """The plan's axis, or None with every mistake reported.
-
-    ``day`` replaces the date of ``start``. ``now`` starts the plan at the next whole step and keeps it running for the
-    scenario's hours, or else to the end of its last day, but at least to the end of tomorrow.
-    """
+def build_axis(said: Horizon, document: Document, report: Report, *, day: date | None = None) -> Axis | None:
+    """The plan's axis, or None with every mistake reported. ``day`` replaces the date of ``start``."""
     place = document.place("horizon")
     zone = ZoneInfo(said.zone)
     if said.days is not None and said.hours is not None:
         report.add(place, "days-or-hours")
         return None
     hours = said.hours
-    if hours is not None and (hours <= 0 or round(hours * 60, 6) % said.step_min):
+    if hours is not None and (round(hours * 60) < said.step_min or round(hours * 60, 6) % said.step_min):
         report.add(document.place("horizon", "hours"), "hours-off-step", value=f"{hours:g}", step_min=said.step_min)
         return None
-    if now is not None:
-        return _from_now(now, said, zone)
     start = _start(said, zone, day, document, report)
     if start is None:
         return None
@@ -41,7 +32,7 @@ def build_axis(
     if (local.hour, local.minute) == (0, 0):
         return day_axis(local.date(), said.days or 1, said.step_min, said.zone)
     end = local.replace(year=last.year, month=last.month, day=last.day).astimezone(UTC)
-    return Axis(start, said.step_min, _steps(start, end, said.step_min), said.zone)
+    return Axis(start, said.step_min, int((end - start).total_seconds() // 60 // said.step_min), said.zone)
 
 
 def _start(said: Horizon, zone: ZoneInfo, day: date | None, document: Document, report: Report) -> datetime | None:
@@ -68,19 +59,3 @@ def _start(said: Horizon, zone: ZoneInfo, day: date | None, document: Document, 
         report.add(place, "start-off-step", value=moment.text, step_min=said.step_min)
         return None
     return start
-
-
-def _from_now(now: datetime, said: Horizon, zone: ZoneInfo) -> Axis:
-    offset = now.astimezone(zone).utcoffset() or timedelta()  # steps are whole by the local clock
-    local_s = now.timestamp() + offset.total_seconds()
-    whole_s = math.ceil(local_s / 60 / said.step_min) * said.step_min * 60
-    start = datetime.fromtimestamp(whole_s - offset.total_seconds(), UTC)
-    if said.hours is not None:
-        return Axis(start, said.step_min, round(said.hours * 60 / said.step_min), said.zone)
-    last = start.astimezone(zone).date() + timedelta(days=max(said.days or 1, 2))
-    end = datetime(last.year, last.month, last.day, tzinfo=zone).astimezone(UTC)
-    return Axis(start, said.step_min, _steps(start, end, said.step_min), said.zone)
-
-
-def _steps(start: datetime, end: datetime, step_min: int) -> int:
-    return int((end - start).total_seconds() // 60 // step_min)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gridopt.clock import Axis, day_axis
-from gridopt.errors import Mistake, ScenarioError, UsageError
+from gridopt.errors import Mistake, ScenarioError
 from gridopt.model.inputs import Commitment, Group, Inputs, LinearRule, Node, Pin, Target
 from gridopt.scenario import schema
 from gridopt.scenario.assets import AssetTable, build_table, groups_of, places_of, read_entries
@@ -24,9 +24,11 @@ from gridopt.scenario.commitments import Context, build_commitments
 from gridopt.scenario.document import Document, read_document, shown
 from gridopt.scenario.find import SCENARIO_FILE, find
 from gridopt.scenario.horizon import build_axis
-from gridopt.scenario.mistakes import Report, quoted
-from gridopt.scenario.nodes import build_nodes, carriers_of, read_nodes
-from gridopt.scenario.overrides import build_pins
+from gridopt.scenario.mistakes import Report
+from gridopt.scenario.nodes import build_nodes, carriers_of, limits_in, read_nodes
+from gridopt.scenario.overrides import District, build_pins
+from gridopt.scenario.plausible import Said, note_implausible
+from gridopt.scenario.presence import check_devices, presence
 from gridopt.scenario.schema import read_model
 from gridopt.scenario.sections import Sections, read_sections
 from gridopt.scenario.series import Book
@@ -53,6 +55,8 @@ class Scenario:
     """File, relative to the folder → SHA-256."""
     notes: tuple[str, ...]
     """What the user should know though nothing is wrong."""
+    limits_in: Mapping[str, str]
+    """``node.ID.KEY`` of a limit that is no plain number of the TOML → where it is written instead."""
     document: Mapping[str, Any]
     """The scenario's values with overlays and settings merged in."""
     rule_code: tuple[tuple[Path, Any], ...] = field(default=(), repr=False)
@@ -95,20 +99,16 @@ def load(
     overlays: Sequence[str | Path] = (),
     sets: Sequence[str] = (),
     day: date | None = None,
-    now: datetime | None = None,
 ) -> Scenario:
     """The scenario at a path, or a shipped one by name.
 
     ``overlays``: further TOML files laid over it, looked for in the scenario's folder too; ``sets``:
-    ``asset.bat-a.power_kw=5``; ``day``: the first day instead of the scenario's; ``now``: plan from the next step on.
-    Raises ScenarioError with every mistake.
+    ``asset.bat-a.power_kw=5``; ``day``: the first day instead of the scenario's. ScenarioError has every mistake.
     """
-    if day is not None and now is not None:
-        raise UsageError("give a day or now, not both")
     file = find(path)
     report = Report()
     document = read_document(file, [_overlay(Path(o), file.parent) for o in overlays], sets, report)
-    scenario = _build(document, file, report, day, now)
+    scenario = _build(document, file, report, day)
     report.stop()
     assert scenario is not None
     return scenario
@@ -126,11 +126,10 @@ def check(
     overlays: Sequence[str | Path] = (),
     sets: Sequence[str] = (),
     day: date | None = None,
-    now: datetime | None = None,
 ) -> list[Mistake]:
     """Every mistake of a scenario, in order of file and line; what is worth a warning is in ``load(...).notes``."""
     try:
-        load(path, overlays=overlays, sets=sets, day=day, now=now)
+        load(path, overlays=overlays, sets=sets, day=day)
     except ScenarioError as error:
         return error.mistakes
     return []
@@ -139,10 +138,10 @@ def check(
 # --- building --------------------------------------------------------------------------------------------------------
 
 
-def _build(document: Document, file: Path, report: Report, day: date | None, now: datetime | None) -> Scenario | None:
+def _build(document: Document, file: Path, report: Report, day: date | None) -> Scenario | None:
     """The scenario, or None with its mistakes in the report. Goes on after a mistake as far as it can."""
     said = read_sections(document, report)
-    axis = build_axis(said.horizon, document, report, day=day, now=now) if said.horizon else None
+    axis = build_axis(said.horizon, document, report, day=day) if said.horizon else None
     book = _book(said, axis, document, report)
     node_entries = read_nodes(document, said.raw["node"], said.single["nodes"], report)
     if not node_entries and not report.mistakes:
@@ -155,16 +154,22 @@ def _build(document: Document, file: Path, report: Report, day: date | None, now
     nodes, priced = build_nodes(node_entries, carriers, book, report)
     built = [build_table(name, some, carriers, book, report) for name, some in sorted(entries.items())]
     tables = tuple(table for table in built if table is not None)
-    written = frozenset(entry.id for some in entries.values() for entry in some)
+    by_id = {entry.id: entry for some in entries.values() for entry in some}
+    written = frozenset(by_id)
     context = Context(document, book, report, carriers, places_of(tables), written)
     commitments = [*build_commitments(said.raw["commitment"], context), *priced]
+    there = presence(tables, book.axis)
+    check_devices(tables, by_id, there, report)
     groups = () if axis is None else _groups(tables, sorted(node_entries), axis, report)
-    pins = build_pins(said.lists["pin"], said.lists["outage"], groups, written, book.axis, document, report)
+    where_is = {name: group for group in groups for name in group.ids}
+    district = District(where_is, there, written, book.axis, document, report)
+    pins = build_pins(said.lists["pin"], said.lists["outage"], district)
     rule_code = _rule_code(said, document, report)
     solve = read_model(schema.Solve, said.single["solve"], "solve", document.place("solve"), report)
     if report.mistakes or axis is None:
         return None
-    _note_unpriced(nodes, commitments, document, report)
+    kinds = {name: str(terms.get("kind")) for name, terms in said.raw["commitment"].items()}
+    note_implausible(Said(nodes, tables, commitments, kinds, by_id, document), report)
     name = file.resolve().parent.name if file.name == SCENARIO_FILE else file.stem
     scenario = Scenario(
         name,
@@ -179,6 +184,7 @@ def _build(document: Document, file: Path, report: Report, day: date | None, now
         Target(**solve.model_dump()),
         dict(sorted(document.sources.items())),
         (),
+        limits_in(node_entries, book),
         document.data,
         rule_code,
     )
@@ -208,21 +214,6 @@ def _family_notes(tables: Iterable[AssetTable], axis: Axis) -> tuple[str, ...]:
         for table in tables
         for k, words in table.family.prepare(table.user, axis).notes
     )
-
-
-def _note_unpriced(
-    nodes: Iterable[Node], commitments: Iterable[Commitment], document: Document, report: Report
-) -> None:
-    """Energy from outside that costs nothing, neither there nor further down, is rarely meant."""
-    parents = {node.id: node.parent for node in nodes}
-    priced = {flow.node for c in commitments if c.measure == "energy" and c.kind == "cash" for flow in c.flows}
-    for name in list(priced):
-        while name is not None and (name := parents.get(name)) is not None:
-            priced.add(name)
-    for node in nodes:
-        free = node.parent is None and node.carrier in ("electricity", "gas") and node.import_max_kw.any()
-        if free and node.id not in priced:
-            report.note(document.place("node", node.id), "unpriced", where=f"node {node.id}", value=quoted(node.id))
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ MESSAGES: dict[str, str] = {
     "exists": "it exists already; choose another name",
     "unwritable": "it cannot be written: {reason}",
     "not-utf8": "the text is not UTF-8; save the file as UTF-8",
+    "not-sheet-text": "this is no text in UTF-8 or Windows-1252; save the file as CSV in UTF-8",
     "empty-file": "the file is empty{hint}",
     "toml-syntax": "not valid TOML: {reason}{hint}",
     "format-missing": "format is missing; write format = 1 at the top",
@@ -47,7 +48,8 @@ MESSAGES: dict[str, str] = {
     "missing-column": "{where}: the column {key} is missing: {doc}",
     "not-number": "{where}: {key} {value} is not a number{hint}",
     "not-whole": "{where}: {key} {value} is not a whole number",
-    "not-finite": "{where}: {key} {value} is not a finite number",
+    "not-finite": "{where}: {key} {value} is not a finite number; write one of at most {most}",
+    "too-big": "{where}: {key} {value} is larger than anything in a district; write at most {most}{hint}",
     "out-of-range": "{where}: {key} {value} is not within {low}..{high}{hint}",
     "too-small": "{where}: {key} {value} is less than {low}",
     "too-large": "{where}: {key} {value} is more than {high}",
@@ -61,11 +63,15 @@ MESSAGES: dict[str, str] = {
     "not-moment": "{where}: {key} {value} is not a time; write 2026-01-15T07:30, 07:30 (the first day) or D+1 07:30",
     "no-such-time": "{where}: {key} {value} does not exist in {zone}: clocks go forward over it",
     "not-clock": "{where}: {key} {value} is not a time of day; write 07:30 (24:00 ends the day)",
-    "not-days": "{where}: {key} {value} is not a list of days; write mon-fri or sat,sun",
+    "not-days": '{where}: {key} {value} is not a list of days; write "mon-fri", "sat,sun" or "all"',
+    "not-daily": "{where}: with days, {key} is a time of day, not {value}; write 07:30 (24:00 ends the day)",
     "bad-id": "{where}: the id may hold letters, digits, - and _ only; write {mend}",
     "one-of": "{where}: give exactly one of {keys}",
-    "pin-range": "{where}: {quantity} = {value} is beyond what {asset} can do, {low}..{high}",
+    "pin-range": "{where}: {quantity} = {value} is beyond what {asset} can do at {when}, {low}..{high}",
+    "device-twice": "{where}: device {value} takes its {control} from {other} already at that time; name another, or "
+    'write control = "none" for one of the two',
     "crossed": "{where}: {low} lies above {high}",
+    "either": "{where}: give {choices}",
     "order": "{where}: to {to} does not lie after from {start}",
     # horizon
     "no-start": 'horizon: start is missing; write start = "2026-01-15", or name a day when you run it',
@@ -82,6 +88,7 @@ MESSAGES: dict[str, str] = {
     "unknown-column": "{where}: unknown column {key}{hint}",
     "no-id": "{where}: the id is missing",
     "twice": "{where}: the id stands already at {first}{hint}",
+    "alike": "{first}; the same in {more} more rows{following}",
     # nodes and assets
     "no-nodes": 'the scenario has no nodes; write [node.grid] with carrier = "electricity"',
     "unknown-node": "{where}: {key} {value} is not a node{hint}",
@@ -99,7 +106,8 @@ MESSAGES: dict[str, str] = {
     "twice-series": "series {key}: the name stands already in {first}; rename one of them",
     "no-time-column": "the column {key} with the start of each interval is missing{hint}",
     "no-columns": "the file holds no column beside {key}",
-    "bad-time": "the time {value} cannot be read; write 2026-01-15T07:30:00Z, or local time without Z",
+    "bad-time": "the time {value} cannot be read; write 2026-01-15T07:30:00Z, or in local time 2026-01-15T07:30 or "
+    "15/01/2026 07:30, day first",
     "no-such-stamp": "the time {value} does not exist in {zone}: clocks go forward over it",
     "mixed-time": "the time {value} {has} an offset from UTC, unlike the first one; write all of them alike",
     "missing-time": "the time is missing",
@@ -107,7 +115,7 @@ MESSAGES: dict[str, str] = {
     "off-step-time": "the time {value} comes {found:g} min after the one before, while the others are {step} min apart",
     "one-time": "the file has a single time, so the length of its intervals is unknown; add the next one",
     "bad-cell": "column {key}: {value} is not a number{hint}",
-    "infinite-cell": "column {key}: {value} is not a finite number",
+    "wild-cell": "column {key}: {value:g} is no number of a district; write at most {most}, or leave the cell empty",
     "series-gap": "column {key}: {lacking} of {steps} steps have no value, the first at {first}; {covers}",
     "series-range": "{where}: {key}: the series {value} is {found:g} at {when}, {range}",
     "generated": "{where}: {reason}",
@@ -115,7 +123,7 @@ MESSAGES: dict[str, str] = {
     # commitments
     "windows-overlap": "{where}: windows {first} and {second} overlap; write another commitment: a step counts once",
     "no-port": "{where}: {key} {value} has no port on an electricity node",
-    "no-run": "{where}: run {value} holds no schedule.parquet; name the folder of an earlier run",
+    "no-run": "{where}: run {value} is no run folder; name one that an earlier `gridopt run … --out` left",
     "bad-run": "{where}: run {value}: {reason}",
     # pins, outages, rules
     "unknown-quantity": "{where}: {value} is not a variable of {asset} ({family}){hint}",
@@ -127,17 +135,34 @@ MESSAGES: dict[str, str] = {
     "rule-error": "rule {rule}: {reason}",
     "rule-nonlinear": "rule {rule}: {term} is not linear; add, subtract and scale variables only",
     "rule-strict": "rule {rule}: a solver cannot tell < from <=; write <= or >=",
+    "rule-number": "rule {rule}: {value} holds a number that is not finite, or larger than {most}",
     "rule-false": "rule {rule}: a constraint without variables that never holds",
     "rule-not-constraint": "rule {rule}: {value} is not a constraint; yield an expression with <=, >= or ==",
     # notes
     "unpriced": "{where}: what is drawn from outside costs nothing; add [commitment.supply] with node = {value}",
-    "first-day": "{where}: {value} is on the first day only; the horizon has {days} days (the next is D+1 {value})",
+    "unpriced-part": "{where}: energy from outside reaches {who} free of charge: the price on {prices} holds for what "
+    "passes there only; add [commitment.supply] with node = {value}",
+    "dear": "{where}: {key} reaches {most:g} EUR/kWh; is it in EUR/MWh?",
+    "above-limit": "{where}: draws at least {least:g} kW at every step, where node {node} may import {limit:g} kW; "
+    "check the units{more}",
+    "slow-store": "{where}: {capacity:g} kWh take {hours:.0f} h to fill at {power:g} kW; is it in Wh?{more}",
+    "big-car": "{where}: {energy:g} kWh are more than a car holds; is it in Wh?{more}",
+    "first-day": "{where}: {value} is on the first day only; the horizon has {days} days (the next is D+1 {value}, and "
+    'days = "all" means every day)',
     "pin-over-outage": "{where}: {asset} is out of service and pinned at once; the pin, a person's word, is kept",
     "outside": "{where}: lies outside the horizon and is left out",
+    "absent": "{where}: nothing is held: {asset} is not there then{span}",
+    "partly-there": "{where}: {asset} is there {span} only; nothing is held outside",
     "window-edge": "{where}: {key} {value} lies inside a step of {step_min} min; the whole step counts",
+    "sheet": "read with {ways}",
+    "day-first": "dates are read day first, the French way: {value} is {meaning}",
     "converted": "the series {value} is in {found}; it is multiplied by {factor:g} to give {wanted}",
     "not-announced": "{where}: {run} says nothing of {value}",
 }
+
+
+MOST_ALIKE = 3
+DATA_FILES = (".csv", ".parquet")
 
 
 class Report:
@@ -164,9 +189,29 @@ class Report:
             self.notes.append(text)
 
     def stop(self) -> None:
-        """Raises ScenarioError when there is any mistake."""
+        """Raises ScenarioError when there is any mistake; many alike in the rows of one file become one."""
         if self.mistakes:
-            raise ScenarioError(self.mistakes)
+            raise ScenarioError(_collapsed(self.mistakes))
+
+
+def _collapsed(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """More than three of one kind about one column of a file of data: the first, how many more, the next two lines."""
+    alike: dict[tuple[Any, ...], list[Mistake]] = {}
+    for m in mistakes:
+        column = (m.fields.get("key"),) if m.file.endswith(DATA_FILES) else (m.line, m.message)
+        alike.setdefault((m.file, m.code, *column), []).append(m)
+    found: list[Mistake] = []
+    for same in alike.values():
+        if len(same) <= MOST_ALIKE:
+            found += same
+            continue
+        first, *rest = sorted(same, key=lambda m: m.line or 0)
+        lines = [str(m.line) for m in rest[: MOST_ALIKE - 1] if m.line is not None]
+        following = f", the next in lines {' and '.join(lines)}" if lines else ""
+        fields = {"first": first.message, "code": first.code, "more": len(rest), "following": following}
+        message = MESSAGES["alike"].format(**fields)
+        found.append(Mistake(first.file, first.line, "alike", message, fields))
+    return found
 
 
 # --- words for hints -------------------------------------------------------------------------------------------------
@@ -213,8 +258,21 @@ def quoted(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def told(place: Place) -> str:
+    """``scenario.toml:12``."""
+    file, line = place
+    return file if line is None else f"{file}:{line}"
+
+
 def listed(names: Iterable[str]) -> str:
     return ", ".join(names)
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first few names in order, and how many more there are."""
+    known = sorted(set(names))
+    rest = len(known) - most
+    return listed(known[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def nearest(name: str, known: Iterable[str], alike: float = 0.6) -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from gridopt.errors import ScenarioError
 from gridopt.scenario.document import shown
-from gridopt.scenario.find import NAME, SCENARIO_FILE
-from gridopt.scenario.mistakes import Report
+from gridopt.scenario.find import NAME, SCENARIO_FILE, shipped
+from gridopt.scenario.mistakes import Report, did_you_mean
 
 TEMPLATE = """\
 # {title}: one house with a roof and a battery.
@@ -68,34 +71,102 @@ node = "grid"
 buy_eur_per_kwh = "tariff"
 sell_eur_per_kwh = 0.06
 
-# A person's override, and an asset out of service (uncomment to try):
+# What follows is commented out: take the "# " off the lines of a block to try it.
+
+# A car that charges at home. It wants 9 kWh by the morning, 45 km at 20 kWh for 100 km; a kWh that is missing then
+# counts 2 EUR unless shortfall_eur_per_kwh says otherwise.
+
+# [asset.car]
+# family = "ev-session"
+# node = "grid"
+# arrive = "18:30"          # of the day that is planned; "D+1 07:00" is the next morning
+# depart = "D+1 07:00"
+# energy_kwh = 9
+# power_kw = 7.4
+
+# A heat pump and the rooms it warms. A building is two numbers. How much heat it loses: the heat of a year, by the
+# degree days of the place and 24 h: 12 500 kWh / (2 600 K·d × 24 h/d) = 0.2 kW/K; the resistance is one over that. How
+# much heat it holds: 50 (light) to 100 (heavy) Wh/K for each m² of floor: 100 m² × 70 Wh/(m²·K) = 7 kWh/K. The heat
+# pump must hold the coldest day: 0.2 kW/K × 27 K = 5.4 kW of heat, at a COP of 2.7 that is 2 kW of electricity.
+
+# [generate.outdoor]        # the same seed as the roof: one seed is one sky
+# kind = "outdoor"
+# seed = 1
+#
+# [schedule.warm]
+# default = 17
+# rules = [{{ from = "06:00", to = "22:30", value = 19.5 }}]
+#
+# [asset.rooms]
+# family = "heat-pump-building"
+# node = "grid"
+# resistance_k_per_kw = 5
+# capacity_kwh_per_k = 7
+# power_kw = 2
+# power_min_kw = 0.6        # off, or at least that much
+# outdoor_c = "outdoor"
+# comfort_min_c = "warm"
+# comfort_max_c = 23
+# temperature_start_c = 18.5
+
+# A person's override: the battery charges with 2 kW for an hour, whatever the plan would rather do.
+
 # [[pin]]
 # asset = "battery"
 # quantity = "charge_kw"
 # value = 2.0
 # from = "13:00"
 # to = "14:00"
-#
+
+# An asset out of service, here every Sunday evening; without days, from and to are times of the first day.
+
 # [[outage]]
 # asset = "battery"
+# days = "sun"              # or "mon-fri", "sat,sun", "all"
 # from = "18:00"
 # to = "20:00"
+
+# Another limit for a while: the connection gives less on weekday mornings.
+
+# [[node.grid.limits]]
+# days = "mon-fri"
+# from = "07:00"
+# to = "09:00"
+# import_max_kw = 6
 """
 
 
 def new(name: str, folder: str | Path = ".") -> Path:
     """Write ``folder/name/scenario.toml`` and return its folder. Raises ScenarioError; overwrites nothing."""
+    text = TEMPLATE.format(name=name, title=name.replace("-", " ").replace("_", " ").capitalize())
+
+    def fill(path: Path) -> None:
+        path.mkdir(parents=True)
+        (path / SCENARIO_FILE).write_text(text, encoding="utf-8")
+
+    return _made(name, folder, fill)
+
+
+def copy(name: str, source: str, folder: str | Path = ".") -> Path:
+    """Copy all files of the shipped scenario ``source`` to ``folder/name``, as ``new``."""
+    known = shipped()
+    if source not in known:
+        report = Report()
+        report.add((source, None), "no-scenario", hint=did_you_mean(source, known, "there are"))
+        report.stop()
+    return _made(name, folder, lambda path: shutil.copytree(known[source], path))
+
+
+def _made(name: str, folder: str | Path, fill: Callable[[Path], object]) -> Path:
     report = Report()
     path = Path(folder) / name
     if not NAME.fullmatch(name):
         report.add((name, None), "bad-name")
-    elif path.exists():
+    elif os.path.lexists(path):
         report.add((shown(path), None), "exists")
     report.stop()
     try:
-        path.mkdir(parents=True)
-        text = TEMPLATE.format(name=name, title=name.replace("-", " ").replace("_", " ").capitalize())
-        (path / SCENARIO_FILE).write_text(text, encoding="utf-8")
+        fill(path)
     except OSError as error:
         report.add((shown(path), None), "unwritable", reason=error.strerror or str(error))
         raise ScenarioError(report.mistakes) from error

@@ -16,13 +16,14 @@ from gridopt.model.inputs import Commitment, Flow, Node
 from gridopt.scenario import schema
 from gridopt.scenario.assets import check_id
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import Report, did_you_mean
+from gridopt.scenario.mistakes import DATA_FILES, Report, did_you_mean, told
 from gridopt.scenario.schema import known_keys, read_model
 from gridopt.scenario.series import Book
-from gridopt.scenario.spans import span
+from gridopt.scenario.spans import spans
 from gridopt.scenario.tables import Entry, override, table_entries
 
 INF = np.inf
+LIMITS = ("import_max_kw", "export_max_kw", "reserve_kw")
 TEXT_KEYS = frozenset({"id", "carrier", "parent"})
 ROOT_LIMITS = {"electricity": (INF, INF), "gas": (INF, 0.0)}
 """(import, export) of a root that says nothing; closed for other carriers."""
@@ -38,8 +39,7 @@ def read_nodes(
         entry.where = f"node {entry.id}"
         check_id(entry, report)
         if entry.id in found:
-            file, line = found[entry.id].place()
-            report.add(entry.place, "twice", where=entry.where, first=f"{file}:{line}" if line else file, hint="")
+            report.add(entry.place, "twice", where=entry.where, first=told(found[entry.id].place()), hint="")
         else:
             found[entry.id] = entry
     defaults = table.get("defaults", {})
@@ -133,6 +133,21 @@ def build_nodes(
     return tuple(nodes), priced
 
 
+def limits_in(entries: Mapping[str, Entry], book: Book) -> dict[str, str]:
+    """``node.ID.KEY`` of every limit that is no plain number of the TOML → where it is written instead."""
+    found: dict[str, str] = {}
+    for name, entry in entries.items():
+        for key in LIMITS:
+            value, place = entry.values.get(key), entry.at(key)()
+            if any(key in limit for limit in entry.values.get("limits", ())):
+                found[f"node.{name}.{key}"] = f"limits, {told(entry.at('limits')())}"
+            elif isinstance(value, str):
+                found[f"node.{name}.{key}"] = book.source(value.strip())
+            elif value is not None and place[0].endswith(DATA_FILES):
+                found[f"node.{name}.{key}"] = f"column {key}, {told(place)}"
+    return found
+
+
 def _limits(said: schema.Node, carrier: str, entry: Entry, book: Book, report: Report) -> tuple[Floats, Floats]:
     """Import and export limit on the axis, those for a while laid over."""
     usual = (INF, INF) if said.parent else ROOT_LIMITS.get(carrier, (0.0, 0.0))
@@ -142,9 +157,9 @@ def _limits(said: schema.Node, carrier: str, entry: Entry, book: Book, report: R
         limit = book.get(default if value is None else value, key, entry.where, entry.at(key), 0.0).copy()
         for k, other in enumerate(said.limits):
             where, place = f"{entry.where}: limits {k + 1}", entry.at("limits", k)
-            steps = span(other.start, other.to, where, place, book.axis, report)
-            if steps is not None and getattr(other, key) is not None:
-                limit[steps] = getattr(other, key)
+            for steps in spans(other, where, place, book.axis, report):
+                if getattr(other, key) is not None:
+                    limit[steps] = getattr(other, key)
         found.append(limit)
     return found[0], found[1]
 

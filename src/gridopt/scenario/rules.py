@@ -33,6 +33,7 @@ from gridopt.clock import Axis
 from gridopt.model.inputs import Group, LinearRule, Node
 from gridopt.model.template import build_block
 from gridopt.scenario.document import Document, decoded, shown
+from gridopt.scenario.fields import LARGEST, short
 from gridopt.scenario.mistakes import Report, Where, did_you_mean, listed, nearest, quoted
 from gridopt.scenario.times import Window, inside, parse_clock, parse_days
 
@@ -207,6 +208,9 @@ class RuleModel:
         high = INF if high is None else float(value(high)) - constant
         pairs = zip(repn.linear_coefs, repn.linear_vars, strict=True)
         terms = tuple(sorted(((float(value(c)), *self.term(v)) for c, v in pairs), key=lambda t: t[1:]))
+        numbers = [c for c, *_ in terms] + [b for b, free in ((low, -INF), (high, INF)) if b != free]
+        if not all(abs(number) <= LARGEST for number in numbers):  # NaN is not either
+            return "rule-number"
         if not terms:
             return None if low <= 1e-9 and high >= -1e-9 else "rule-false"
         return LinearRule(name, terms, low, high)
@@ -270,7 +274,8 @@ def _run(
             found.append(row)
         elif row is not None:
             at = frame.f_lineno if frame is not None else line
-            report.add((shown(path), at), row, rule=name, term=_short(expression), value=_short(expression))
+            text = _short(expression)
+            report.add((shown(path), at), row, rule=name, term=text, value=text, most=short(LARGEST))
             break
     return found
 

@@ -13,7 +13,8 @@
                          [ev-session.generate.NAME] draws sessions, see gridopt.scenario.sessions
     [commitment.ID]      kind = energy | carbon | peak | breach | event | plan-change, and its terms
     [[pin]]              asset, quantity, value, from, to: a person's override
-    [[outage]]           asset, from, to: every command of the asset at zero, unless pinned
+    [[outage]]           asset, from, to: every command of the asset at zero, unless pinned; here, in a node's limits
+                         and in an event, days = "mon-fri" makes from and to times of those days, every week
     [[rule]]             file = "rules.py": constraints of one's own, see gridopt.scenario.rules
     [solve]              gap, exact_gap, exact_decisions, time_limit_s, exact_limit_s
 
@@ -42,6 +43,9 @@ from gridopt.scenario.times import DAY_MIN, Moment
 
 CARRIERS = ("electricity", "heat", "gas", "hydrogen", "cold")
 INF = float("inf")
+PRICE = f.Series(largest=f.LARGEST_EUR)
+TAX = f.Series(0, largest=f.LARGEST_EUR)
+CHARGE = f.Number(0, largest=f.LARGEST_EUR)
 ALL_WEEK = frozenset(range(7))
 
 
@@ -76,9 +80,17 @@ class Schedule(Section):
     rules: list[ScheduleRule] = Field([], description="windows with another value; a later one overrides")
 
 
-class Limit(Section):
-    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
-    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
+class Span(Section):
+    """When something holds: once, from one moment to another, or every week on ``days`` between two times of day."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["from", "to"]}, {"required": ["days"]}]})
+
+    days: Annotated[frozenset[int] | None, f.Days()] = Field(None, description="every week: mon-fri, sat,sun, all")
+    start: Annotated[Moment | None, f.Instant()] = Field(None, alias="from", description="when it begins")
+    to: Annotated[Moment | None, f.Instant()] = Field(None, description="when it ends")
+
+
+class Limit(Span):
     import_max_kw: Annotated[float | None, f.Number(0, INF, True)] = Field(None, description="limit from the parent")
     export_max_kw: Annotated[float | None, f.Number(0, INF, True)] = Field(None, description="limit to the parent")
 
@@ -90,7 +102,7 @@ class Node(Section):
     export_max_kw: Annotated[float | str | None, f.Series(0, INF, True)] = Field(None, description="limit to parent")
     reserve_kw: Annotated[float | str, f.Series(0)] = Field(0.0, description="kept free under both limits")
     limits: list[Limit] = Field([], description="other limits for a while; a later one overrides")
-    breach_eur_per_kwh: Annotated[float | None, f.Number(0)] = Field(None, description="price of going past a limit")
+    breach_eur_per_kwh: Annotated[float | None, CHARGE] = Field(None, description="price of going past a limit")
 
 
 class Table(Section):
@@ -112,14 +124,14 @@ class AtNode(Section):
 class Energy(AtNode):
     """A price of each kWh drawn from and given to the parent."""
 
-    buy_eur_per_kwh: Annotated[float | str, f.Series()] = Field(description="price of energy drawn")
-    sell_eur_per_kwh: Annotated[float | str, f.Series()] = Field(0.0, description="payment for energy given")
+    buy_eur_per_kwh: Annotated[float | str, PRICE] = Field(description="price of energy drawn")
+    sell_eur_per_kwh: Annotated[float | str, PRICE] = Field(0.0, description="payment for energy given")
 
 
 class Carbon(AtNode):
     """A price of the emissions of what is drawn."""
 
-    price_eur_per_t: Annotated[float | str, f.Series(0)] = Field(description="price of a tonne of CO2")
+    price_eur_per_t: Annotated[float | str, TAX] = Field(description="price of a tonne of CO2")
     intensity_g_per_kwh: Annotated[float | str, f.Series(0)] = Field(description="emissions of energy drawn")
 
 
@@ -127,14 +139,14 @@ class PeakWindow(Section):
     days: Annotated[frozenset[int], f.Days()] = Field(ALL_WEEK, description="mon-fri, sat,sun")
     start: Annotated[int, f.Clock()] = Field(0, alias="from", description="time of day")
     to: Annotated[int, f.Clock()] = Field(DAY_MIN, description="time of day, past midnight when not after from")
-    price_eur_per_kw: Annotated[float | None, f.Number(0)] = Field(None, description="price of the month's peak")
+    price_eur_per_kw: Annotated[float | None, CHARGE] = Field(None, description="price of the month's peak")
     so_far_kw: Annotated[float | None, f.Number(0)] = Field(None, description="peak of the first month until now")
 
 
 class Peak(AtNode):
     """A price of the month's highest mean power drawn, above the peak so far."""
 
-    price_eur_per_kw: Annotated[float | None, f.Number(0)] = Field(None, description="price of the month's peak")
+    price_eur_per_kw: Annotated[float | None, CHARGE] = Field(None, description="price of the month's peak")
     so_far_kw: Annotated[float, f.Number(0)] = Field(0.0, description="peak of the first month until now")
     windows: list[PeakWindow] = Field([], description="hours that count, each with its own peak")
 
@@ -144,22 +156,20 @@ class Breach(AtNode):
 
     limit_kw: Annotated[float | str, f.Series(0)] = Field(description="power that is free of charge")
     side: Annotated[str, f.Choice(("import", "export"))] = Field("import", description="direction that counts")
-    price_eur_per_kwh: Annotated[float | None, f.Number(0)] = Field(None, description="price of energy above")
-    price_eur_per_kw: Annotated[float | None, f.Number(0)] = Field(None, description="price of the month's most above")
-    price_eur_per_h: Annotated[float | None, f.Number(0)] = Field(None, description="price of each hour above")
+    price_eur_per_kwh: Annotated[float | None, CHARGE] = Field(None, description="price of energy above")
+    price_eur_per_kw: Annotated[float | None, CHARGE] = Field(None, description="price of the month's most above")
+    price_eur_per_h: Annotated[float | None, CHARGE] = Field(None, description="price of each hour above")
 
 
-class Event(Section):
+class Event(Span):
     """Demand response: paid for going below (down) or above (up) a baseline, charged for the other side."""
 
     node: Annotated[str | None, f.Text()] = Field(None, description="node whose net power counts")
     assets: Annotated[tuple[str, ...] | None, f.Texts()] = Field(None, description="or assets whose power counts")
-    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
-    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
     baseline_kw: Annotated[float | str, f.Series()] = Field(description="power that would be drawn without the event")
     direction: Annotated[str, f.Choice(("down", "up"))] = Field("down", description="less or more power than baseline")
-    reward_eur_per_kwh: Annotated[float, f.Number(0)] = Field(description="payment for the energy delivered")
-    penalty_eur_per_kwh: Annotated[float, f.Number(0)] = Field(0.0, description="charge for the energy missing")
+    reward_eur_per_kwh: Annotated[float, CHARGE] = Field(description="payment for the energy delivered")
+    penalty_eur_per_kwh: Annotated[float, CHARGE] = Field(0.0, description="charge for the energy missing")
     per: Annotated[str, f.Choice(("window", "step"))] = Field("window", description="settled as a whole or each step")
 
 
@@ -167,7 +177,7 @@ class PlanChange(Section):
     """A price of departing from what an earlier run announced, on the steps that it covers."""
 
     run: Annotated[str, f.Text()] = Field(description="folder of the announced run")
-    price_eur_per_kwh: Annotated[float, f.Number(0)] = Field(description="price of a change, up or down")
+    price_eur_per_kwh: Annotated[float, CHARGE] = Field(description="price of a change, up or down")
     assets: Annotated[tuple[str, ...] | None, f.Texts()] = Field(None, description="by default all that are controlled")
 
 
@@ -184,18 +194,14 @@ COMMITMENTS: dict[str, type[Section]] = {
 # --- overrides, rules, solver ----------------------------------------------------------------------------------------
 
 
-class Outage(Section):
+class Outage(Span):
     asset: Annotated[str, f.Text()] = Field(description="asset that is out of service")
-    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
-    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
 
 
-class Pin(Section):
+class Pin(Span):
     asset: Annotated[str, f.Text()] = Field(description="asset that is held")
     quantity: Annotated[str, f.Text()] = Field(description="variable of its family, such as charge_kw")
     value: Annotated[float, f.Number()] = Field(description="value it is held at")
-    start: Annotated[Moment, f.Instant()] = Field(alias="from", description="when it begins")
-    to: Annotated[Moment, f.Instant()] = Field(description="when it ends")
 
 
 class RuleFile(Section):
@@ -226,9 +232,9 @@ def parameter_field(p: Parameter) -> f.FieldType:
     """The check that a family's parameter stands for."""
     match p.kind:
         case "scalar":
-            return f.Number(p.minimum, p.maximum)
+            return f.Number(p.minimum, p.maximum, largest=f.largest(p.name))
         case "series":
-            return f.Series(p.minimum, p.maximum)
+            return f.Series(p.minimum, p.maximum, largest=f.largest(p.name))
         case "time":
             return f.Instant()
         case "choice":
@@ -236,7 +242,7 @@ def parameter_field(p: Parameter) -> f.FieldType:
         case "flag":
             return f.Flag()
         case "list":
-            return f.Numbers(p.minimum, p.maximum)
+            return f.Numbers(p.minimum, p.maximum, f.largest(p.name))
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import numpy as np
 from gridopt.clock import Axis, Floats
 from gridopt.scenario.columns import SeriesFile
 from gridopt.scenario.document import Document, shown
+from gridopt.scenario.fields import largest, short
 from gridopt.scenario.generated import check_parameters
 from gridopt.scenario.mistakes import Report, Where, did_you_mean, foreign_unit, quoted
 from gridopt.scenario.resample import DECIMALS, Bools, Intervals, edges, onto
@@ -141,14 +142,20 @@ class Book:
             return np.zeros(steps)
         if factor != 1.0:
             values = np.round(values * factor, DECIMALS)
-        outside = np.flatnonzero((values < minimum) | (values > maximum))
+        low, high = max(minimum, -largest(key)), min(maximum, largest(key))
+        outside = np.flatnonzero((values < low) | (values > high))
         if len(outside):
             k = int(outside[0])
-            limit = f"less than {minimum:g}" if values[k] < minimum else f"more than {maximum:g}"
+            limit = f"less than {short(low)}" if values[k] < low else f"more than {short(high)}"
             said = {"key": key, "value": quoted(value), "found": values[k], "when": self.axis.label(k), "range": limit}
             self.report.add(place, "series-range", where=where, **said)
             return np.zeros(steps)
         return values
+
+    def source(self, name: str) -> str:
+        """Where a series comes from: its file, or its section."""
+        first = self._first[name]
+        return f"[{first[1:-1]}.{name}]" if first.startswith("[") else f"column {name}, {first}"
 
     def values(self, name: str) -> Floats | None:
         """(T,) a series on the axis, or None when it is wrong; read once."""

@@ -7,7 +7,8 @@
     power_kw = 7.4
     node = "parking"
 
-What the generator does not know (``node``, ``shortfall_eur_per_kwh`` …) holds for every session.
+What the generator does not know (``node``, ``shortfall_eur_per_kwh`` …) holds for every session. Its ``energy_kwh`` is
+the family's: into the car.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gridopt.scenario.mistakes import Report
 from gridopt.scenario.tables import Entry
 
 FAMILY = "ev-session"
-BOTH = ("power_kw", "phases")
+BOTH = ("power_kw", "phases", "efficiency")
 """Parameters of the generator that the family has too."""
 
 

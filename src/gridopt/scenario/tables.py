@@ -1,6 +1,7 @@
 """Mass data: CSV or Parquet tables with one row a node or an asset, and the entries they make with what TOML says.
 
-A blank cell says nothing. Cells are numbers, true/false or text; where a name is expected, "007" stays text.
+A blank cell says nothing. Cells are numbers, true/false or text; where a name is expected, "007" stays text. A CSV file
+is read as ``sheet`` finds it written.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gridopt.scenario.columns import arrow_reason, separator_problem
-from gridopt.scenario.document import Document, decoded, shown
+from gridopt.scenario.columns import arrow_reason
+from gridopt.scenario.document import Document, shown
 from gridopt.scenario.mistakes import Place, Report, Where, key_hint
+from gridopt.scenario.sheet import Sheet, iso_date, note_day_first, read_sheet
 
 Row = tuple[dict[str, Any], int | None]
 
@@ -80,18 +82,14 @@ def _parquet(content: bytes, file: str, text_keys: frozenset[str], report: Repor
 
 
 def _csv(content: bytes, file: str, text_keys: frozenset[str], report: Report) -> TableFile | None:
-    text = decoded(content, file, report)
-    if text is None:
+    sheet = read_sheet(content, file, report)
+    if sheet is None:
         return None
-    if not text.strip():
+    if not sheet.text.strip():
         report.add((file, None), "empty-file", hint="; its first line names the columns")
         return None
-    problem = separator_problem(text.lstrip().partition("\n")[0])
-    if problem:
-        report.add((file, 1), "table-syntax", reason=problem[0], hint=problem[1])
-        return None
     found = None
-    reader = csv.reader(io.StringIO(text), strict=True)
+    reader = csv.reader(io.StringIO(sheet.text), delimiter=sheet.separator, strict=True)
     try:
         for cells in reader:
             if not any(cell.strip() for cell in cells):
@@ -99,27 +97,30 @@ def _csv(content: bytes, file: str, text_keys: frozenset[str], report: Report) -
             if found is None:
                 found = TableFile(file, reader.line_num, tuple(cell.strip() for cell in cells))
             else:
-                _add_row(found, cells, reader.line_num, text_keys, report)
+                _add_row(found, cells, reader.line_num, sheet, text_keys, report)
     except csv.Error as error:
         report.add((file, reader.line_num), "table-syntax", reason=f"not valid CSV: {error}", hint="")
         return None
     assert found is not None
+    note_day_first(file, sheet.text, report)
     for name in sorted({c for c in found.columns if found.columns.count(c) > 1}):
         report.add((file, found.header_line), "twice-column", key=name)
     return found
 
 
-def _add_row(table: TableFile, cells: list[str], line: int, text_keys: frozenset[str], report: Report) -> None:
+def _add_row(
+    table: TableFile, cells: list[str], line: int, sheet: Sheet, text_keys: frozenset[str], report: Report
+) -> None:
     if len(cells) != len(table.columns):
-        hint = "; write decimal points, not commas" if len(cells) > len(table.columns) else ""
+        hint = sheet.ragged_hint if len(cells) > len(table.columns) else ""
         report.add((table.shown, line), "row-cells", found=len(cells), expected=len(table.columns), hint=hint)
         table.faulty = True
         return
     row = {}
     for key, cell in zip(table.columns, cells, strict=True):
-        value = cell.strip()
+        value = sheet.number(cell.strip())
         if value:
-            row[key] = value if key in text_keys else _cell(value)
+            row[key] = iso_date(value) if key in text_keys else _cell(value)
     table.rows.append((row, line))
 
 

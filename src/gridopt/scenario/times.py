@@ -32,6 +32,11 @@ class Moment:
     day: int = 0
     minute: int = 0
 
+    @property
+    def is_clock(self) -> bool:
+        """Whether it is a bare time of day."""
+        return self.instant is None and not self.text.startswith("D")
+
     def at(self, axis: Axis) -> datetime:
         """UTC. ValueError for a wall-clock time that clocks jump over; a time of a day is then moved past the jump."""
         if self.instant is not None:
@@ -135,3 +140,8 @@ def weekly(axis: Axis, default: float, rules: Iterable[tuple[Window, float]]) ->
 def inside(axis: Axis, window: Window) -> Bools:
     """(T,) steps that start inside the window."""
     return window.mask()[week_minutes(axis)[:, 0]]
+
+
+def touched(axis: Axis, window: Window) -> Bools:
+    """(T,) steps that the window touches."""
+    return np.asarray(window.mask()[week_minutes(axis)].any(1), bool)

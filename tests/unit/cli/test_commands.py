@@ -26,7 +26,13 @@ Call = Callable[..., Result]
 def test_check_says_what_it_found(tiny: Path, cli: Call) -> None:
     result = cli("check", "tiny")
     assert result.exit_code == 0, result.output
-    assert result.stdout == "tiny: no mistakes; 2 nodes, 3 assets, 24 steps of 60 min from Thu 15 Jan 00:00\n"
+    first = result.stdout.splitlines()[0]
+    assert first == "tiny: no mistakes; 2 nodes, 3 assets, 24 steps of 60 min from Thu 15 Jan 00:00"
+
+
+def test_one_node_is_no_nodes(tiny: Path, cli: Call) -> None:
+    assert cli("new", "house").exit_code == 0
+    assert cli("check", "house").stdout.startswith("house: no mistakes; 1 node, 3 assets, 96 steps of 15 min from")
 
 
 def test_check_as_json(tiny: Path, cli: Call) -> None:
@@ -73,6 +79,12 @@ def test_export_model_writes_a_file_another_solver_reads(tiny: Path, cli: Call) 
         assert h.getInfo().objective_function_value == pytest.approx(plan["objective_eur"], rel=1e-5)
 
 
+def test_export_model_says_what_an_emergency_costs(cli: Call) -> None:
+    from gridopt.model.plain import EMERGENCY_EUR_PER_KWH
+
+    assert f"costs {EMERGENCY_EUR_PER_KWH:.0f} EUR/kWh in it" in " ".join(cli("export-model", "--help").stdout.split())
+
+
 def test_export_model_to_a_place_that_is_not_there_is_an_error_in_words(tiny: Path, cli: Call) -> None:
     result = cli("export-model", "tiny", "--format", "lp", "-o", "nowhere/tiny.lp")
     assert result.exit_code == 2
@@ -105,7 +117,7 @@ def test_the_schema_is_one_json_document(cli: Call) -> None:
 def test_explain_prints_what_the_job_finds(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"format": 1, "limits": []}
     fake = SimpleNamespace(
-        explain=lambda folder, tell: {**found, "folder": str(folder)}, words=lambda doc: doc["folder"]
+        explain=lambda folder, *_: {**found, "folder": str(folder)}, words=lambda doc: doc["folder"]
     )  # fmt: skip
     monkeypatch.setitem(sys.modules, "gridopt.jobs.explain", fake)
     monkeypatch.setattr("gridopt.jobs.explain", fake, raising=False)
@@ -130,7 +142,7 @@ def test_demo_plans_shows_and_says_what_is_next(ships_tiny: Path, cli: Call, mon
     assert result.exit_code == 0, result.output
     assert "A tiny house" in result.stdout
     (folder,) = ships_tiny.glob("gridopt-demo-*/plan")
-    assert f"The plan is in {folder}" in result.stderr
+    assert f"The plan is in {folder}; its plan.csv opens in a spreadsheet" in result.stderr
     for command in (f"gridopt explain {folder}", "gridopt run tiny --date 2026-07-05", "gridopt new my-district"):
         assert command in result.stderr
     assert (folder / "summary.json").is_file()

@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 import gridopt.jobs.plan as job
-from gridopt.errors import DataError, GridoptError, NoPlanError
+from gridopt.errors import GridoptError, NoPlanError
 from gridopt.solve.ladder import solve
 
 Call = Callable[..., Result]
@@ -35,11 +35,21 @@ def test_out_leaves_a_run_folder(tiny: Path, cli: Call) -> None:
     result = cli("run", "tiny", "--out", "runs/plan")
     assert result.exit_code == 0, result.output
     assert "gridopt explain runs/plan" in result.stderr
+    assert "The plan is in runs/plan; its plan.csv opens in a spreadsheet" in result.stderr
     summary = json.loads((tiny / "runs" / "plan" / "summary.json").read_text())
     assert summary["scenario"]["name"] == "tiny"
     assert list(summary["inputs"]["sources"]) == ["scenario.toml"]
     told = pq.read_table(tiny / "runs" / "plan" / "setpoints.parquet")
     assert set(told["device"].to_pylist()) == {"inverter-1"}, "the car is not controlled, the battery has a name"
+
+
+def test_a_run_that_is_replaced_is_named(tiny: Path, cli: Call) -> None:
+    first = cli("run", "tiny", "--out", "plan")
+    assert "replaced" not in first.stderr
+    before = json.loads((tiny / "plan" / "summary.json").read_text())["plan_id"]
+    again = cli("run", "tiny", "--out", "plan", "--date", "2026-01-20", "--json")
+    assert f"plan: replaced the run of {before}\n" in again.stderr
+    assert json.loads(again.stdout)["plan_id"] != before
 
 
 def test_json_is_the_summary_and_nothing_else(tiny: Path, cli: Call) -> None:
@@ -133,19 +143,28 @@ def test_hard_limits_that_contradict_are_12_and_leave_nothing(tiny: Path, cli: C
     assert {c["id"] for c in error["explanation"]["culprits"]} == {"house"}
 
 
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (DataError("prices of {day} are missing", day="tomorrow"), 11),
-        (NoPlanError("no plan was found within {limit:g} s", limit=2.0), 13),
-    ],
-)
-def test_other_errors_have_their_codes(
-    tiny: Path, cli: Call, monkeypatch: pytest.MonkeyPatch, error: GridoptError, code: int
-) -> None:
+def test_data_that_are_missing_are_a_mistake_of_the_scenario(tiny: Path, cli: Call) -> None:
+    result = cli("run", "tiny", "--set", "asset.load-a.power_kw=office")
+    assert (result.exit_code, result.stdout) == (10, "")
+    assert "office" in result.stderr
+
+
+def test_a_run_that_was_changed_is_11(tiny: Path, cli: Call) -> None:
+    assert cli("run", "tiny", "--out", "plan").exit_code == 0
+    table = tiny / "plan" / "setpoints.parquet"
+    table.write_bytes(table.read_bytes() + b" ")
+    result = cli("explain", "plan")
+    assert (result.exit_code, result.stdout) == (11, "")
+    assert "setpoints.parquet is not the one that belongs to this run" in result.stderr
+    table.unlink()
+    assert cli("explain", "plan").exit_code == 11
+
+
+def test_no_plan_in_time_is_13(tiny: Path, cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = NoPlanError("no plan was found within {limit:g} s", limit=2.0)
     monkeypatch.setattr(job, "solve", fails(error))
     result = cli("run", "tiny")
-    assert (result.exit_code, result.stdout) == (code, "")
+    assert (result.exit_code, result.stdout) == (13, "")
     assert result.stderr == f"Error: {error}\n"
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from gridopt.clock import Axis
 from gridopt.model.inputs import Commitment, Flow
 from gridopt.scenario.load import Scenario, load
+from gridopt.store import run_folder
+from gridopt.store.run_folder import Run, Series
 
 Write = Callable[..., Path]
 Load = Callable[..., Scenario]
@@ -146,6 +146,19 @@ def test_an_event_outside_the_horizon_is_noted(build: Load) -> None:
     assert any("commitment it: lies outside the horizon and is left out" in note for note in found.notes)
 
 
+def test_an_event_of_every_weekday_is_settled_each_time(build: Load) -> None:
+    terms = EVENT.replace('from = "18:00"\nto = "20:00"', 'days = "mon-fri"\nfrom = "18:00"\nto = "20:00"')
+    more = "step_min = 60\ndays = 5"
+    c = one(build, terms, more=more)  # Thursday to Monday
+    expected = np.full(120, -1)
+    for period, hour in enumerate((18, 42, 114)):
+        expected[hour : hour + 2] = period
+    np.testing.assert_array_equal(c.period, expected)
+    assert c.periods == 3
+    each = one(build, terms + 'per = "step"\n', more=more)
+    assert each.period[each.period >= 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_an_event_edge_inside_a_step_is_noted(build: Load) -> None:
     found = build(HEAD.format(start="2026-01-15", more="") + EVENT.replace('"20:00"', '"20:05"'))
     assert any("to 20:05 lies inside a step of 15 min" in note for note in found.notes)
@@ -187,18 +200,11 @@ limits = [{ from = "18:00", to = "20:00", import_max_kw = 10, export_max_kw = 3 
 # --- the announced plan ----------------------------------------------------------------------------------------------
 
 
-def schedule(folder: Path, rows: list[tuple[datetime, str | None, str | None, str, float]]) -> None:
-    """``schedule.parquet`` of a run folder, as the store writes it."""
-    folder.mkdir(exist_ok=True)
-    columns: dict[str, Any] = {
-        "time": pa.array([r[0].replace(tzinfo=None) for r in rows], pa.timestamp("us", "UTC")),
-        "node": pa.array(["grid"] * len(rows)),
-        "asset": pa.array([r[1] for r in rows], pa.string()),
-        "port": pa.array([r[2] for r in rows], pa.string()),
-        "quantity": pa.array([r[3] for r in rows]),
-        "value": pa.array([r[4] for r in rows], pa.float64()),
-    }
-    pq.write_table(pa.table(columns), folder / "schedule.parquet")
+def plan_of(folder: Path, rows: list[Series], hours: int) -> None:
+    """A run folder of hours from midnight, as the store writes it."""
+    axis = Axis(datetime(2026, 1, 14, 23, tzinfo=UTC), 60, hours)
+    horizon = {"start": axis.start.isoformat(), "step_min": 60, "steps": hours, "zone": axis.zone}
+    run_folder.write(folder, Run(axis, {"plan_id": "yesterday", "hash": "abc", "horizon": horizon}, rows, [], {}, []))
 
 
 PLAN = 'kind = "plan-change"\nrun = "yesterday"\nprice_eur_per_kwh = 0.05\n'
@@ -210,13 +216,10 @@ def announced(write: Write, step: int, assets: str = "", rest: str = "") -> Scen
         '[commitment.it]\nnode = "grid"', "[commitment.it]"
     )
     folder = write(toml + PLAN + assets + rest)
-    start = datetime(2026, 1, 14, 23, tzinfo=UTC)
-    hours = [start + timedelta(hours=k) for k in range(12)]
-    rows: list[tuple[datetime, str | None, str | None, str, float]] = []
-    for k, t in enumerate(hours):
-        rows += [(t, "bat-a", "ac", "power_kw", float(k)), (t, "bat-a", None, "soc_kwh", 99.0)]
-        rows += [(t, None, None, "import_kw", 77.0)]
-    schedule(folder / "yesterday", rows)
+    hours = np.arange(12.0)
+    rows = [Series("import_kw", hours + 77, node="grid"), Series("soc_kwh", hours + 99, node="grid", asset="bat-a")]
+    rows.append(Series("power_kw", hours, node="grid", asset="bat-a", port="ac"))
+    plan_of(folder / "yesterday", rows, 12)
     return load(folder)
 
 
@@ -229,7 +232,7 @@ def test_plan_change_holds_what_was_announced(write: Write) -> None:
     np.testing.assert_array_equal(c.period, [*range(24), *[-1] * 24])
     assert (c.price_above == 0.05).all()
     assert (c.price_below == 0.05).all()
-    assert "yesterday/schedule.parquet" in found.sources
+    assert found.sources["yesterday"] == "abc"
 
 
 def test_plan_change_skips_what_is_not_controlled_or_was_not_announced(write: Write) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gridopt.clock import day_axis
-from gridopt.errors import ScenarioError, UsageError
+from gridopt.errors import ScenarioError
 from gridopt.scenario.load import Scenario, check, load
 
 Write = Callable[..., Path]
@@ -55,30 +55,6 @@ def test_day_moves_the_horizon_and_keeps_the_time_of_day(base: str, write: Write
     moved = load(write(horizon(base, 'start = "2026-01-15T06:00"\nhours = 4\n')), day=day).axis
     assert moved.start == datetime(2026, 3, 29, 4, tzinfo=UTC)
     assert load(write(horizon(base, "days = 2\n")), day=day).axis == day_axis(day, 2, 15, "Europe/Paris")
-
-
-@pytest.mark.parametrize(
-    ("now", "text", "start", "end"),
-    [
-        ("2026-01-15T09:07", "", "2026-01-15T09:15", "2026-01-16T23:00"),
-        ("2026-01-15T09:15", "", "2026-01-15T09:15", "2026-01-16T23:00"),
-        ("2026-01-15T22:59", "", "2026-01-15T23:00", "2026-01-17T23:00"),
-        ("2026-01-15T09:07", "days = 3\n", "2026-01-15T09:15", "2026-01-17T23:00"),
-        ("2026-01-15T09:07", "hours = 6\n", "2026-01-15T09:15", "2026-01-15T15:15"),
-        ("2026-01-15T09:07", 'zone = "Asia/Kolkata"\nstep_min = 60\n', "2026-01-15T09:30", "2026-01-16T18:30"),
-        ("2026-03-28T09:07", "step_min = 60\n", "2026-03-28T10:00", "2026-03-29T22:00"),
-    ],
-)
-def test_now_plans_from_the_next_step_at_least_to_the_end_of_tomorrow(
-    base: str, write: Write, now: str, text: str, start: str, end: str
-) -> None:
-    axis = load(write(horizon(base, text)), now=datetime.fromisoformat(now).replace(tzinfo=UTC)).axis
-    assert (f"{axis.start:%Y-%m-%dT%H:%M}", f"{axis.end:%Y-%m-%dT%H:%M}") == (start, end)
-
-
-def test_day_and_now_exclude_each_other(write: Write) -> None:
-    with pytest.raises(UsageError):
-        load(write(), day=date(2026, 1, 1), now=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 # --- what a scenario holds -------------------------------------------------------------------------------------------
@@ -134,12 +110,6 @@ buy_eur_per_kwh = 0.1
     assert "node fuel" in notes[0]
 
 
-def test_a_price_further_down_is_a_price(base: str, build: Load) -> None:
-    toml = base.replace('node = "grid"\nbuy', 'node = "b1"\nbuy') + '[node.b1]\nparent = "grid"\n'
-    assert build(toml).notes == ()
-    assert len(build(toml.replace('node = "b1"\nbuy', 'node = "other"\nbuy') + "[node.other]\n").notes) == 1
-
-
 def test_limits_by_series_and_for_a_while(base: str, build: Load) -> None:
     more = """[schedule.line]
 default = 20
@@ -157,6 +127,82 @@ limits = [
     expected = np.concatenate([np.full(20, 12.0), np.full(8, 5.0), [9, 9], np.full(2, 5.0), np.full(64, 20.0)])
     np.testing.assert_array_equal(grid.import_max_kw, expected)
     np.testing.assert_array_equal(np.flatnonzero(np.isfinite(grid.export_max_kw)), [31, 32])
+
+
+def test_limits_of_every_week(base: str, build: Load) -> None:
+    limits = """import_max_kw = 20
+limits = [
+  { days = "mon-fri", from = "07:00", to = "09:00", import_max_kw = 5 },
+  { days = ["sat", "sun"], export_max_kw = 0 },
+]
+"""
+    text = base.replace("import_max_kw = 30\n", limits).replace('"2026-01-15"', '"2026-01-16"\ndays = 4\nstep_min = 60')
+    (grid,) = build(text).nodes  # Friday to Monday
+    np.testing.assert_array_equal(np.flatnonzero(grid.import_max_kw == 5), [7, 8, 79, 80])
+    np.testing.assert_array_equal(np.flatnonzero(grid.export_max_kw == 0), np.arange(24, 72))
+
+
+def test_a_limit_that_is_no_plain_number_says_where_it_is_written(base: str, build: Load, tmp_path: Path) -> None:
+    toml = base.replace("import_max_kw = 30", 'import_max_kw = "line"\nexport_max_kw = "week"\nreserve_kw = 2')
+    toml += """[schedule.week]
+default = 20
+[series]
+files = ["series.csv"]
+[nodes]
+table = "nodes.csv"
+[nodes.defaults]
+export_max_kw = 7
+[node.b2]
+import_max_kw = 8
+[node.b3]
+parent = "grid"
+import_max_kw = 9
+limits = [{ days = "all", import_max_kw = 5 }]
+"""
+    files = {
+        "nodes.csv": "id,parent,import_max_kw\nb1,grid,6\nb2,grid,6\n",
+        "series.csv": "time,line\n" + "".join(f"2026-01-15T{h:02d}:00,30\n" for h in range(24)),
+    }
+    found = build(toml, files).limits_in
+    site = tmp_path / "site"
+    assert found == {
+        "node.grid.import_max_kw": f"column line, {site}/series.csv",
+        "node.grid.export_max_kw": "[schedule.week]",
+        "node.b1.import_max_kw": f"column import_max_kw, {site}/nodes.csv:2",
+        "node.b3.import_max_kw": f"limits, {site}/scenario.toml:{toml.count(chr(10))}",
+    }
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "9" * 400])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "asset.bat-a.power_kw",
+        "asset.bat-a.wear_eur_per_kwh",
+        "node.grid.reserve_kw",
+        "commitment.supply.buy_eur_per_kwh",
+        "solve.gap",
+        "solve.exact_decisions",
+        "horizon.hours",
+    ],
+)
+def test_wild_numbers_of_set_are_mistakes(write: Write, key: str, value: str) -> None:
+    text = f"{key}={value}"
+    (mistake,) = check(write(), sets=[text])
+    assert mistake.file == f"--set {text}"
+    assert key.rpartition(".")[2] in mistake.message
+
+
+def test_the_largest_numbers_are_taken(write: Write) -> None:
+    sets = ["asset.bat-a.power_kw=1e7", "commitment.supply.buy_eur_per_kwh=-1e6", "node.grid.import_max_kw=inf"]
+    assert check(write(), sets=sets) == []
+    assert len(check(write(), sets=["asset.bat-a.power_kw=1.01e7", "commitment.supply.buy_eur_per_kwh=-1.01e6"])) == 2
+
+
+@pytest.mark.parametrize("hours", ["1e-9", "0.1", "0"])
+def test_a_horizon_has_a_step(base: str, write: Write, hours: str) -> None:
+    (mistake,) = check(write(horizon(base, f'start = "2026-01-15"\nhours = {hours}\n')))
+    assert mistake.code == "hours-off-step"
 
 
 def test_tables_defaults_and_overrides(base: str, build: Load) -> None:
@@ -192,6 +238,61 @@ control = "none"
     assert table.control == ("power", "none", "power")
     assert table.device == ("", "inverter 7", "")
     assert table.nodes["ac"] == ("b2", "b1", "grid")
+
+
+def test_tables_as_french_spreadsheets_write_them(base: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Semicolons, decimal commas also in lists, day-first times, Windows-1252: the same assets as plain files give."""
+    toml = base + '[ev-session]\ntable = "cars.csv"\n[shiftable-load]\ntable = "runs.csv"\n'
+    plain = {
+        "cars.csv": "id,node,arrive,depart,energy_kwh,power_kw\nc-1,grid,2026-01-15T08:30,18:00,10.5,7.4\n",
+        "runs.csv": "id,node,profile_kw,earliest,latest,device\nw-1,grid,0.5;1.25,08:00,20:00,été\n",
+    }
+    french = {
+        "cars.csv": "id;node;arrive;depart;energy_kwh;power_kw\nc-1;grid;15/01/2026 8:30;18:00;10,5;7,4\n",
+        "runs.csv": 'id;node;profile_kw;earliest;latest;device\nw-1;grid;"0,5;1,25";08:00;20:00;été\n',
+    }
+    folder = write(toml, plain)
+    expected = load(folder)
+    assert expected.notes == ()
+    for file, text in french.items():
+        (folder / file).write_bytes(text.encode("cp1252"))
+    monkeypatch.chdir(folder)
+    found = load(".")
+    assert found.inputs.digest() == expected.inputs.digest()
+    assert found.tables[-1].device == ("été",)
+    assert found.notes == (
+        "cars.csv: read with semicolons between cells, decimal commas",
+        "cars.csv: dates are read day first, the French way: 15/01/2026 is 15 January 2026",
+        "runs.csv: read with semicolons between cells, decimal commas, Windows-1252 text",
+    )
+
+
+def test_one_point_serves_one_car_after_the_other(base: str, build: Load) -> None:
+    """The same device at different times, other commands to one device, and devices that take none are no mistake."""
+    car = '[asset.{}]\nfamily = "ev-session"\nnode = "grid"\narrive = "{}"\ndepart = "{}"\nenergy_kwh = 5\n'
+    car += 'power_kw = 7\ndevice = "point"\n'
+    hybrid = '[asset.pv]\nfamily = "pv"\nnode = "grid"\npeak_kw = 3\nyield_kw_per_kw = 0.5\ndevice = "bat-a"\n'
+    meter = '[asset.house]\nfamily = "load"\nnode = "grid"\npower_kw = 1\ndevice = "bat-a"\n'
+    away = car.format("later", "D+1 08:00", "D+1 12:00")
+    build(base + car.format("a", "08:00", "12:10") + car.format("b", "12:05", "16:00") + away + hybrid + meter)
+
+
+def test_many_alike_in_a_parquet_table_are_one_mistake(base: str, write: Write) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = write(base + '[battery]\ntable = "b.parquet"\n')
+    n = 5
+    columns = {
+        "id": [f"b-{k}" for k in range(n)],
+        "node": ["grid"] * n,
+        "capacity_kwh": [4.0] * n,
+        "power_kw": [-1.0] * n,
+    }
+    pq.write_table(pa.table(columns), folder / "b.parquet")
+    (mistake,) = check(folder)
+    assert mistake.message == "battery b-0: power_kw -1 is less than 0; the same in 4 more rows"
+    assert (mistake.line, mistake.fields["code"]) == (None, "too-small")
 
 
 def test_parquet_tables_and_ids_that_look_like_numbers(base: str, write: Write) -> None:
@@ -255,7 +356,7 @@ def test_generated_sessions_are_those_of_the_generator(base: str, build: Load) -
     toml += "power_kw = 11\nshortfall_eur_per_kwh = 3\n[ev-session.defaults]\nefficiency = 0.8\n"
     found = build(toml)
     table = next(t for t in found.tables if t.family.name == "ev-session")
-    sessions = ev_sessions(found.axis, 4, 6, power_kw=11)
+    sessions = ev_sessions(found.axis, 4, 6, power_kw=11, efficiency=0.8)
     assert len(table.ids) == len(sessions) > 0
     expected = sorted((found.axis.hours_from_start(s.arrive), s.energy_kwh) for s in sessions)
     assert sorted(zip(table.user["arrive"].tolist(), table.user["energy_kwh"].tolist(), strict=True)) == expected
@@ -393,7 +494,7 @@ def test_a_scenario_of_mass_data_loads_whole(write: Write) -> None:
     head += '[series]\nfiles = ["series.csv"]\n[battery]\ntable = "b.csv"\n'
     head += '[load]\ntable = "l.csv"\n[pv]\ntable = "pv.csv"\n'
     columns = ",".join(f"load-{k}" for k in range(n))
-    lines = [f"2026-01-15T{h:02d}:00," + ",".join(f"{k + h / 100:g}" for k in range(n)) for h in range(24)]
+    lines = [f"2026-01-15T{h:02d}:00," + ",".join(f"{k / 20 + h / 100:g}" for k in range(n)) for h in range(24)]
     files: dict[str, str | bytes] = {
         "nodes.csv": "id,parent,import_max_kw\n" + "".join(f"b{k},grid,36\n" for k in range(n)),
         "b.csv": "id,node,capacity_kwh,power_kw\n"
@@ -409,7 +510,7 @@ def test_a_scenario_of_mass_data_loads_whole(write: Write) -> None:
     loads = next(t for t in found.tables if t.family.name == "load")
     k = loads.ids.index("house-321")
     assert loads.nodes["ac"][k] == "b321"
-    np.testing.assert_allclose(loads.user["power_kw"][k], np.repeat(321 + np.arange(24) / 100, 4))
+    np.testing.assert_allclose(loads.user["power_kw"][k], np.repeat(321 / 20 + np.arange(24) / 100, 4))
 
 
 def test_check_lists_what_load_raises(base: str, write: Write) -> None:

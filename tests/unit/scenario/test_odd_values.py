@@ -84,6 +84,11 @@ to = "11:00"
 asset = "b-7"
 from = "10:00"
 to = "11:00"
+[[outage]]
+asset = "b-7"
+days = "mon-fri"
+from = "12:00"
+to = "11:00"
 [[rule]]
 file = "rules.txt"
 [solve]
@@ -92,7 +97,7 @@ exact_decisions = 100
 """
 FILES = {
     "a.csv": "time,line,spot\n" + "".join(f"2026-01-15T{h:02d}:00,30,0.2\n" for h in range(24)),
-    "nodes.csv": "id,parent\nb1,grid\n",
+    "nodes.csv": "id;parent;import_max_kw\nb1;grid;12,5\n",
     "b.csv": "id,node,capacity_kwh,power_kw\nb-7,b1,3,2\n",
     "rules.txt": 'def rule_x(m):\n    return m.asset["b-7"].soc_kwh[3] >= 0\n',
 }

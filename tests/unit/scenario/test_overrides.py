@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,91 @@ def test_an_outage_takes_what_the_options_leave_of_the_commands(base: str, build
     toml = base + '[asset.pv]\nfamily = "pv"\nnode = "grid"\npeak_kw = 3\nyield_kw_per_kw = 0.5\n'
     found = build(toml + outage("09:00", "10:00", "pv"))
     assert found.pins == (Pin("pv", "generation_kw", 36, 40, 0.0, "outage"),)
+
+
+CAR = """[asset.car]
+family = "ev-session"
+node = "grid"
+arrive = "{arrive}"
+depart = "{depart}"
+energy_kwh = 5
+power_kw = 7
+"""
+
+
+def car_pin(start: str, to: str) -> str:
+    return pin("charge_kw", 3, start, to).replace("bat-a", "car")
+
+
+def told(scenario: Scenario) -> list[str]:
+    return [note.partition(": ")[2] for note in scenario.notes]
+
+
+def test_a_pin_holds_only_while_its_car_is_there(base: str, build: Load) -> None:
+    car = CAR.format(arrive="08:05", depart="12:10")
+    found = build(base + car + car_pin("09:00", "10:00"))
+    assert (found.pins, found.notes) == ((Pin("car", "charge_kw", 36, 40, 3.0),), ())
+    found = build(base + car + car_pin("07:00", "13:00"))
+    assert found.pins == (Pin("car", "charge_kw", 33, 48, 3.0),)
+    span = "Thu 15 Jan 08:15 to Thu 15 Jan 12:00"
+    assert told(found) == [f"pin 1: car is there {span} only; nothing is held outside"]
+    found = build(base + car + car_pin("13:00", "14:00"))
+    assert found.pins == ()
+    assert told(found) == [f"pin 1: nothing is held: car is not there then; it is there {span}"]
+
+
+def test_an_outage_of_an_absent_car_is_told(base: str, build: Load) -> None:
+    car = CAR.format(arrive="08:00", depart="12:00")
+    found = build(base + car + outage("13:00", "14:00", "car"))
+    assert found.pins == ()
+    span = "it is there Thu 15 Jan 08:00 to Thu 15 Jan 12:00"
+    assert told(found) == [f"outage 1: nothing is held: car is not there then; {span}"]
+    found = build(base + car + outage("00:00", "D+1 00:00", "car"))  # the point is closed all day: nothing to tell
+    assert (found.pins, found.notes) == ((Pin("car", "charge_kw", 32, 48, 0.0, "outage"),), ())
+
+
+def test_overrides_of_what_is_away_all_day_are_told(base: str, build: Load) -> None:
+    car = CAR.format(arrive="2026-01-20T08:00", depart="2026-01-20T18:00")
+    found = build(base + car + car_pin("10:00", "12:00") + outage("10:00", "12:00", "car"))
+    assert found.pins == ()
+    words = "nothing is held: car is not there then, nor at any step of the horizon"
+    assert told(found) == [f"pin 1: {words}", f"outage 1: {words}"]
+
+
+def every(days: str, start: str = "", to: str = "", kind: str = "outage", more: str = "") -> str:
+    lines = [f"[[{kind}]]", 'asset = "bat-a"', f"days = {days}", more]
+    lines += [f'from = "{start}"'] if start else []
+    lines += [f'to = "{to}"'] if to else []
+    return "\n".join(lines) + "\n"
+
+
+def week(base: str) -> str:
+    """Thursday 26 March to Wednesday 1 April 2026; Sunday has 23 hours."""
+    return base.replace('start = "2026-01-15"', 'start = "2026-03-26"\ndays = 7\nstep_min = 60')
+
+
+@pytest.mark.parametrize("days", ['"sun"', '["sun"]'])
+def test_an_outage_every_sunday(base: str, build: Load, days: str) -> None:
+    found = build(week(base) + every(days))
+    assert {(p.first, p.last) for p in found.pins} == {(72, 95)}
+    assert found.notes == ()
+    assert build(base + every(days)).pins == ()  # a Thursday
+
+
+def test_a_pin_every_weekday_past_midnight_touches_whole_steps(base: str, build: Load) -> None:
+    pinned = every('["mon-tue", "fri"]', "23:30", "00:30", "pin", 'quantity = "charge_kw"\nvalue = 1')
+    found = build(week(base) + pinned)
+    local = found.axis.local
+    assert [(f"{local[p.first]:%a %H}", p.last - p.first) for p in found.pins] == [
+        ("Fri 23", 2),
+        ("Mon 23", 2),
+        ("Tue 23", 2),
+    ]
+
+
+def test_the_night_before_reaches_into_the_horizon(base: str, build: Load) -> None:
+    found = build(base + every('"wed"', "22:00", "06:00"))
+    assert {(p.first, p.last) for p in found.pins} == {(0, 24)}
 
 
 spans = st.tuples(st.integers(0, 20), st.integers(1, 20)).map(lambda s: (s[0], s[0] + s[1]))

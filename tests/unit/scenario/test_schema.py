@@ -170,6 +170,9 @@ to = "11:00"
 asset = "bat-a"
 from = "10:00"
 to = "11:00"
+[[outage]]
+asset = "bat-a"
+days = ["sat", "sun"]
 [[rule]]
 file = "rules.py"
 [solve]
@@ -204,6 +207,9 @@ def test_a_good_scenario_fits(text: str) -> None:
         ('kind = "energy"', 'kind = "power"'),
         ("limit_kw = 12\n", ""),
         ("value = 2\n", ""),
+        ('days = ["sat", "sun"]', 'from = "10:00"'),
+        ('days = ["sat", "sun"]', "days = [6, 7]"),
+        ("gap = 0.01", "gap = -1"),
         ('file = "rules.py"', "file = 3"),
         ("exact_decisions = 100", "exact_decisions = 1.5"),
         ("chargers = 3", "chargers = 3\n[ev-session.more]\nx = 1"),

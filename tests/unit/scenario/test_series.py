@@ -199,6 +199,86 @@ def test_files_from_a_spreadsheet(build: Load) -> None:
     np.testing.assert_array_equal(power(build(toml(DAYS[24], 60), {"series.csv": rows})), np.arange(24.0))
 
 
+# --- as French spreadsheets write -------------------------------------------------------------------------------------
+
+PLAIN = "time,load-a\n" + "".join(f"2026-01-15T{h:02d}:00,{h / 4:g}\n" for h in range(24))
+
+
+def french(
+    separator: str = ";", stamp: str = "15/01/2026 {h:02d}:00", head: str = "time{s}load-a", **texts: str
+) -> str:
+    rows = [head.format(s=separator)]
+    for h in range(24):
+        value = texts.get(f"h{h}", f"{h / 4:g}").replace(".", ",")
+        rows.append(stamp.format(h=h) + separator + value)
+    return "\n".join(rows) + "\n"
+
+
+DATES = "dates are read day first, the French way: 15/01/2026 is 15 January 2026"
+
+
+@pytest.mark.parametrize(
+    ("content", "notes"),
+    [
+        (french(), ["semicolons between cells, decimal commas", DATES]),
+        (french(stamp="15/01/2026 {h:02d}:00:00"), ["semicolons between cells, decimal commas", DATES]),
+        (french(stamp="15/1/2026 {h}:00"), ["semicolons between cells, decimal commas", DATES.replace("/01", "/1")]),
+        (french(stamp="2026-01-15 {h:02d}:00"), ["semicolons between cells, decimal commas"]),
+        (french("\t"), ["tabs between cells, decimal commas", DATES]),
+        ("\ufeff" + french().replace("\n", "\r\n"), ["semicolons between cells, decimal commas", DATES]),
+        (french().replace(",", "."), ["semicolons between cells", DATES]),
+        (PLAIN.replace("2026-01-15T", "15/01/2026 "), [DATES]),
+        (PLAIN, []),
+    ],
+)
+def test_french_files_are_read_and_told(build: Load, content: str, notes: list[str]) -> None:
+    found = build(toml(DAYS[24], 60), {"series.csv": content})
+    np.testing.assert_array_equal(power(found), np.arange(24) / 4)
+    told = [note.partition("series.csv: ")[2] for note in found.notes]
+    assert told == [note if note.startswith("dates") else f"read with {note}" for note in notes]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"), [("cp1252", "Windows-1252 text"), ("latin-1", "Windows-1252 text"), ("utf-16", "UTF-16 text")]
+)
+def test_accents_of_other_encodings_are_read(build: Load, encoding: str, told: str) -> None:
+    content = french(head="time{s}charge été").encode(encoding)
+    found = build(toml(DAYS[24], 60, "charge été"), {"series.csv": content})
+    np.testing.assert_array_equal(power(found), np.arange(24) / 4)
+    assert any(note.endswith(f"read with semicolons between cells, decimal commas, {told}") for note in found.notes)
+
+
+def test_an_ambiguous_date_is_day_first(build: Load) -> None:
+    """03/04/2026 is 3 April, not 4 March; a file of both months tells which was read."""
+    both = french(stamp="03/04/2026 {h:02d}:00") + french(stamp="04/03/2026 {h:02d}:00", h0="9,5").partition("\n")[2]
+    found = build(toml(date(2026, 4, 3), 60), {"series.csv": both})
+    np.testing.assert_array_equal(power(found), np.arange(24) / 4)
+    assert any(note.endswith("03/04/2026 is 3 April 2026") for note in found.notes)
+    assert power(build(toml(date(2026, 3, 4), 60), {"series.csv": both}))[0] == 9.5
+
+
+@pytest.mark.parametrize("hours", [23, 25])
+def test_french_dates_are_wall_clock_times(build: Load, hours: int) -> None:
+    rows = csv_of(midnight(DAYS[hours]), 60, hours, local=True).splitlines()
+    stamps = [datetime.fromisoformat(row.partition(",")[0]) for row in rows[1:]]
+    lines = ["time;load-a"] + [f"{t:%d/%m/%Y %H:%M};{k},5" for k, t in enumerate(stamps)]
+    found = build(toml(DAYS[hours], 60), {"series.csv": "\n".join(lines)})
+    np.testing.assert_array_equal(power(found), np.arange(hours) + 0.5)
+
+
+def test_thousands_kept_together_by_a_bar_and_points_beside_commas(build: Load) -> None:
+    content = french(h3="1\u202f234,5", h4="12\u00a0345").replace("\n15/01/2026 05:00;1,25", "\n15/01/2026 05:00;1.25")
+    found = power(build(toml(DAYS[24], 60), {"series.csv": content}))
+    assert found[3:6].tolist() == [1234.5, 12345.0, 1.25]
+
+
+def test_a_name_may_hold_the_other_separator(build: Load) -> None:
+    quoted = PLAIN.replace("time,load-a", 'time,"load;a"')
+    np.testing.assert_array_equal(power(build(toml(DAYS[24], 60, "load;a"), {"series.csv": quoted})), np.arange(24) / 4)
+    bare = french(head="time{s}load, a")
+    np.testing.assert_array_equal(power(build(toml(DAYS[24], 60, "load, a"), {"series.csv": bare})), np.arange(24) / 4)
+
+
 # --- schedules and generated series ----------------------------------------------------------------------------------
 
 SCHEDULE = """

@@ -20,7 +20,7 @@ from gridopt.scenario.generate.parameters import Option, parameters_of, refuse_w
 
 @dataclass(frozen=True)
 class EvSession:
-    """A car at a charger, [arrive, depart) in UTC, and the energy it wants by departure [kWh, at the charger]."""
+    """A car at a charger, [arrive, depart) in UTC, and the energy it wants into its battery by departure [kWh]."""
 
     charger: int
     arrive: datetime
@@ -69,20 +69,22 @@ def ev_sessions(
     pattern: Annotated[str, Option("", "who comes when", choices=tuple(EV_PATTERNS))] = "work",
     power_kw: Annotated[float, Option("kW", "most a charger delivers (AC)", 1.4, 22.2)] = 7.4,
     phases: Annotated[int, Option("", "phases a car charges on; each carries 32 A, 7.4 kW", 1, 3)] = 1,
+    efficiency: Annotated[float, Option("", "AC side to car battery, whose energy is meant", 0.01, 1.0)] = 0.92,
 ) -> list[EvSession]:
     """Sessions that touch the horizon, by arrival and charger; they may start before it or end after it.
 
     Each (seed, pattern, charger, local day) has its own draws: more chargers or days leave the others as they are.
     Sessions at one charger never overlap: a car that comes early waits until five minutes after the other has left.
 
-    Energy: four of five want 3-12 kWh, one of five 25-40 kWh, 12 kWh on average (usual: 8-14 kWh, 20 % above 25), but
-    never more than 95 % of what min(power_kw, 7.4 kW a phase) delivers during the stay. Times are whole minutes.
+    Energy into the car, as the family ``ev-session`` counts it: four of five want 3-12 kWh, one of five 25-40 kWh, 12
+    kWh on average (usual: 8-14 kWh, 20 % above 25), but never more than 95 % of what min(power_kw, 7.4 kW a phase)
+    brings into it during the stay, so that every session alone can be served. Times are whole minutes.
 
     ValueError names every parameter that is wrong.
     """
-    given = {"chargers": chargers, "pattern": pattern, "power_kw": power_kw, "phases": phases}
+    given = {"chargers": chargers, "pattern": pattern, "power_kw": power_kw, "phases": phases, "efficiency": efficiency}
     refuse_wrong(EV_PARAMETERS, given, "ev_sessions")
-    most_kw = DELIVERABLE * min(power_kw, PHASE_KW * phases)
+    most_kw = DELIVERABLE * efficiency * min(power_kw, PHASE_KW * phases)
     zone = ZoneInfo(axis.zone)
     first = axis.start.astimezone(zone).date() - timedelta(days=3)
     days = (axis.end.astimezone(zone).date() - first).days + 1
