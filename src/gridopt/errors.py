@@ -1,10 +1,10 @@
 """Everything that can go wrong, drawn once.
 
 GridoptError                      exit code
-├── UsageError                     2   the command line itself
-├── ScenarioError                 10   the user's files; carries every Mistake found
+├── UsageError                     2   the command line itself, and places that cannot be written
+├── ScenarioError                 10   the user's files, a missing series among them; carries every Mistake found
 ├── UnboundedError                10   a price pays for a flow that nothing limits
-├── DataError                     11   data missing or stale
+├── DataError                     11   a run folder that is damaged, was changed, or is of another format
 ├── InfeasibleError               12   hard limits contradict each other; carries the Culprits in words
 ├── NoPlanError                   13   the time limit passed without any plan
 ├── VerificationError             15   a plan was refused by the independent check
@@ -12,8 +12,8 @@ GridoptError                      exit code
     ├── FamilyError                    a device family breaks a rule of the compiler
     └── SolverError                    HiGHS refused, or answered something it must not
 
-A message is a code, fields and a template: the template is text, the fields are data, so another language is a table
-(``TEMPLATES``), not a rewrite.
+A message is a template and its fields: the template is text, the fields are data and kept beside it, so that a program
+need not read the words, and another language needs other templates only.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from gridopt.solve.session import INTEGER, Answer, Session
 from tests.conformance.plain_matrix import PlainMatrix, assert_same, plain_matrix
 from tests.conformance.random_params import random_user, seeded
 from tests.conformance.test_step import decided
+from tests.support.districts import Device, Sketch, energy_price, node, optimum
 
 AXIS = Axis(datetime(2026, 1, 15, 23, tzinfo=UTC), 60, 6)
 T = AXIS.steps
@@ -34,7 +35,7 @@ DISTRICTS = [*range(60), *(pytest.param(k, marks=pytest.mark.slow) for k in rang
 
 
 def random_nodes(rng: np.random.Generator) -> tuple[Node, ...]:
-    """An electricity tree of two to four nodes, a heat network and a gas supply."""
+    """An electricity tree of two to four nodes, a heat network, a gas supply and one of hydrogen."""
 
     def node(
         name: str, carrier: str, parent: str | None, most_in: float, most_out: float, reserve: float = 0.0
@@ -49,7 +50,8 @@ def random_nodes(rng: np.random.Generator) -> tuple[Node, ...]:
         electric.append(node(f"feeder-{k}", "electricity", parent, 120.0, most_out, float(rng.choice([0.0, 3.0]))))
     heat = node("heat-net", "heat", None, 0.0, float(rng.choice([0.0, 50.0])))
     gas = node("gas-net", "gas", None, 900.0, 0.0)
-    return (*electric, heat, gas)
+    hydrogen = node("h2-net", "hydrogen", None, 90.0, 90.0)
+    return (*electric, heat, gas, hydrogen)
 
 
 def random_assets(nodes: tuple[Node, ...], rng: np.random.Generator) -> tuple[Group, ...]:
@@ -105,6 +107,19 @@ def random_pins(groups: tuple[Group, ...], rng: np.random.Generator) -> tuple[Pi
     first = int(rng.integers(0, T))
     last = int(rng.integers(max(first, int(g.offset[0])) + 1, T + 1)) if max(first, int(g.offset[0])) < T else 0
     return tuple(Pin(g.ids[0], name, first, last, 0.0, "outage") for name in g.family.commands if last)
+
+
+def random_values(inputs: Inputs, rng: np.random.Generator) -> tuple[Pin, ...]:
+    """Two overrides, of any command of any device, at zero, at one or at a power it could have."""
+    pins = []
+    for g in (inputs.groups[k] for k in rng.integers(len(inputs.groups), size=2)):
+        names = [v.name for v in template(g.family, g.steps, g.options).variables if v.name in g.family.commands]
+        first = int(g.offset[0] + rng.integers(g.steps))
+        last = int(rng.integers(first, g.offset[0] + g.steps)) + 1
+        pins += (
+            [Pin(g.ids[0], str(rng.choice(names)), first, last, float(rng.choice([0.0, 1.0, 2.5])))] if names else []
+        )
+    return tuple(pins)
 
 
 def random_rules(
@@ -165,6 +180,19 @@ def test_decided_is_plain(seed: int) -> None:
     assert mine.objective == pytest.approx(theirs.objective, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", DISTRICTS)
+def test_overrides_are_plain(seed: int) -> None:
+    """What a person holds, and what that excludes, is held alike: by the programme, decided and relaxed."""
+    inputs = random_district(seed)
+    inputs = replace(inputs, pins=random_values(inputs, seeded("overrides", seed)))
+    assert_same(assemble(inputs), plain(inputs, False, 0.0))
+    a = assemble(inputs)
+    mine = decided(a, priced(a), 1e-9, a.pairs).answer
+    theirs = solve(plain(inputs, True, EMERGENCY_EUR_PER_KWH))
+    assert mine.status == theirs.status
+    assert mine.objective == pytest.approx(theirs.objective, rel=1e-6, abs=1e-6)
+
+
 def test_most_districts_have_a_plan() -> None:
     feasible = [Session(assemble(random_district(k)).lp).run().status == "optimal" for k in range(25)]
     assert sum(feasible) >= 20
@@ -186,7 +214,7 @@ def storeless(name: str, **given: Any) -> tuple[Group, ...]:
     of = family(name)
     user: dict[str, Any] = {}
     for p in of.parameters:
-        x = given.get(p.name, p.default)
+        x = given.get(p.name, np.nan if p.optional and p.default is None else p.default)
         user[p.name] = np.full((1, T) if p.kind == "series" else 1, x)
     return tuple(make_groups(of, [name], user, {p.name: [0] for p in of.ports}, AXIS))
 
@@ -252,22 +280,67 @@ def test_hours_and_peaks_never_pay(measure: str) -> None:
 # --- export ----------------------------------------------------------------------------------------------------------
 
 
+def optimum_of(path: Path) -> float:
+    """Another solver's optimum of a file."""
+    h = highspy.Highs()
+    h.setOptionValue("output_flag", False)
+    h.setOptionValue("mip_rel_gap", 1e-9)
+    assert h.readModel(str(path)) != highspy.HighsStatus.kError
+    h.run()
+    assert h.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return float(h.getInfo().objective_function_value)
+
+
 @pytest.mark.parametrize("format", ["lp", "mps"])
 @pytest.mark.parametrize("seed", [1, 3, 6])
 def test_the_exported_file_has_the_same_optimum(seed: int, format: Any, tmp_path: Path) -> None:
     inputs = random_district(seed)
     path = tmp_path / f"district.{format}"
     export(inputs, path, format)
-    h = highspy.Highs()
-    h.setOptionValue("output_flag", False)
-    h.setOptionValue("mip_rel_gap", 1e-9)
-    assert h.readModel(str(path)) != highspy.HighsStatus.kError
-    h.run()
     theirs = solve(plain(inputs, True, EMERGENCY_EUR_PER_KWH))
     assert theirs.status == "optimal"
-    assert h.getInfo().objective_function_value == pytest.approx(theirs.objective, rel=1e-6, abs=1e-6)
+    assert optimum_of(path) == pytest.approx(theirs.objective, rel=1e-6, abs=1e-6)
     text = path.read_text()
     for group in inputs.groups:
         if not template(group.family, group.steps, group.options).width:
             continue  # a fixed load is a constant of its node's balance
         assert f"asset({group.ids[0].replace('-', '_')})" in text
+
+
+PAID = energy_price(AXIS, "grid", [0.1, -0.3, -0.3, 0.4, 0.2, 0.2], [0.1, -0.4, -0.4, 0.3, 0.1, 0.1])
+
+
+def overridden(**given: Any) -> Inputs:
+    """A battery that must charge while energy is dear, a hall whose boiler is too weak."""
+    nodes = (
+        node(AXIS, "gas", carrier="gas"),
+        node(AXIS, "grid"),
+        node(AXIS, "heat", out=0.0, most=0.0, carrier="heat"),
+    )
+    devices = (
+        Device("bat", "battery", ("grid",), {"capacity_kwh": 20.0, "power_kw": 8.0, "efficiency_in": 0.8}),
+        Device("boiler", "gas-boiler", ("gas", "heat"), {"power_kw": 6.0}),
+        Device("hall", "heat-demand", ("heat",), {"power_kw": [4.0, 4.0, 9.0, 9.0, 4.0, 4.0]}),
+    )
+    terms = (PAID, energy_price(AXIS, "gas", 0.06))
+    return Sketch(AXIS, nodes, devices, terms, **given).inputs()
+
+
+@pytest.mark.parametrize(
+    "pins",
+    [
+        (),
+        (Pin("bat", "charge_kw", 2, 4, 3.0),),
+        (Pin("bat", "discharge_kw", 1, 2, 2.0), Pin("bat", "charge_kw", 4, 5, 0.0)),
+        (Pin("boiler", "input_kw", 0, 1, 2.0),),
+    ],
+    ids=["none", "charges when dear", "discharges when paid", "heats too little"],
+)
+def test_the_exported_file_says_what_the_plan_costs(pins: tuple[Pin, ...], tmp_path: Path) -> None:
+    """Overrides with what they exclude, and emergencies at their price: 6 kWh of heat that nothing can give."""
+    inputs = overridden(pins=pins)
+    plan = optimum(inputs)
+    assert plan.solution.emergency >= 6.0 - 1e-6
+    export(inputs, tmp_path / "district.lp", "lp")
+    expected = plan.cost_eur + EMERGENCY_EUR_PER_KWH * plan.solution.emergency
+    assert optimum_of(tmp_path / "district.lp") == pytest.approx(expected, rel=1e-7, abs=2e-3)

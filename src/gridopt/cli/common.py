@@ -50,6 +50,16 @@ def example(*lines: str) -> str:
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
+class Range(click.FloatRange):
+    """A number within a range, as click's, which lets NaN through: no bound compares with it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
 def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
     ctx.meta[WANTS_JSON] = value
     return value
@@ -103,6 +113,11 @@ def error_document(error: Exception) -> str:
     if isinstance(error, InfeasibleError) and error.explanation is not None:
         doc["explanation"] = plain(error.explanation)
     return document({"format": 1, "error": doc})
+
+
+def count(n: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ def demo(out: Path | None) -> None:
     Nothing outside this machine is opened. The plan is left in a temporary folder, whose name is printed, unless --out
     names another place.
     """
-    from gridopt.cli.run import make, present
+    from gridopt.cli.run import kept, make, present
     from gridopt.jobs.demo import place, scenario
 
     name, folder = scenario(), out or place()
@@ -28,5 +28,5 @@ def demo(out: Path | None) -> None:
             f"gridopt run {name} --date 2026-07-05    the same district on another day",
             "gridopt new my-district    a scenario of your own",
         ],
-        f"The plan is in {folder}",
+        kept(folder),
     )

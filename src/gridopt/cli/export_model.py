@@ -23,7 +23,8 @@ def export_model(
 ) -> None:
     """Write a scenario's model for another solver.
 
-    An LP or MPS file, whole decisions included. SCENARIO is a folder, or the name of a shipped scenario.
+    An LP or MPS file, whole decisions included. What a plan does without only if it must, such as heat that cannot be
+    had, costs 1000 EUR/kWh in it. SCENARIO is a folder, or the name of a shipped scenario.
     """
     with common.progress() as tell:
         from gridopt.jobs.export import export

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from gridopt import __version__
-from gridopt.cli.common import BUG, WANTS_JSON, error_document, exit_code_of, leave
+from gridopt.cli.common import BUG, WANTS_JSON, count, error_document, exit_code_of, leave
 
 COMMANDS = {
     "demo": "demo",
@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "scenario",
     "run": "run",
     "explain": "explain",
+    "family": "family",
     "schema": "scenario",
     "export-model": "export_model",
 }
@@ -73,8 +74,7 @@ def _words(error: Exception) -> str:
     from gridopt.errors import ScenarioError
 
     if isinstance(error, ScenarioError):
-        count = len(error.mistakes)
-        return f"{error}\n{count} mistake{'' if count == 1 else 's'}"
+        return f"{error}\n{count(len(error.mistakes), 'mistake')}"
     return f"Error: {error}"
 
 

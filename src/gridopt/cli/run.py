@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Leave the plan as a run folder here.")
 @common.overlay_option
 @common.set_option
-@click.option("--gap", type=click.FloatRange(0, 1), help="Relative gap that a plan must prove, such as 0.005.")
-@click.option("--time-limit", "time_limit_s", metavar="SECONDS", type=click.FloatRange(0), help="Longest search.")
+@click.option("--gap", type=common.Range(0, 1), help="Relative gap that a plan must prove, such as 0.005.")
+@click.option("--time-limit", "time_limit_s", metavar="SECONDS", type=common.Range(0), help="Longest search.")
 @common.json_option
 @click.pass_context
 def run(
@@ -32,16 +32,18 @@ def run(
     It stands beside what the same day would cost by the devices' own rules. SCENARIO is a folder, or the name of a
     shipped scenario. Without --out nothing is written.
 
-    Exit code 0: proven, every goal met. 3: time-limited, or a soft goal short. 10: mistakes in the scenario. 11: data
-    missing. 12: hard limits contradict. 13: no plan in the time given. 15: the plan failed its check.
+    Exit code 0: proven, every goal met. 3: time-limited, or a soft goal short. 10: mistakes in the scenario or its
+    data. 12: hard limits contradict. 13: no plan in the time given. 15: the plan failed its check.
     """
     plan = make(scenario, out, day=day.date() if day else None, **options)
     if as_json:
         click.echo(common.document({"format": 1, **plan.summary}))
     else:
         present(plan)
-        keep = f"gridopt run {scenario} --out DIR    keep the plan: nothing was written"
-        common.hints([f"gridopt explain {out}    why this plan"] if out else [keep])
+        if out:
+            common.hints([f"gridopt explain {out}    why this plan"], kept(out))
+        else:
+            common.hints([f"gridopt run {scenario} --out DIR    keep the plan: nothing was written"])
     ctx.exit(plan.exit_code)
 
 
@@ -51,14 +53,21 @@ def make(scenario: str, out: Path | None, **options: Any) -> Plan:
         tell("starting")
         common.quick_imports()
         from gridopt.jobs import plan as job
+        from gridopt.store.run_folder import check_target
 
-        if out:
-            job.check_target(out)
+        before = check_target(out) if out else None
         made = common.unless_stopped(lambda: job.run(scenario, now=common.now(), tell=tell, **options))
         if out:
             tell("writing")
             job.write(made, out)
+    if before:
+        click.echo(f"{out}: replaced the run of {before}", err=True)
     return made
+
+
+def kept(out: Path) -> str:
+    """Where a plan was left."""
+    return f"The plan is in {out}; its plan.csv opens in a spreadsheet"
 
 
 def present(plan: Plan) -> None:

@@ -1,6 +1,6 @@
 """What a run leaves, and how it is taken up again: Inputs and Schedule ↔ the tables of a run folder.
 
-Whatever was planned with is kept bit by bit: ``load_inputs`` gives Inputs with the digest that the summary names.
+Whatever was planned with is kept bit by bit: ``load`` gives Inputs with the digest that the summary names.
 Numbers that differ from step to step stand in ``inputs.parquet``, all else in ``inputs.json``.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from gridopt.assets import family
 from gridopt.assets.base import Floats
-from gridopt.clock import Axis
+from gridopt.clock import Axis, runs
 from gridopt.errors import DataError
 from gridopt.model.inputs import Commitment, Flow, Group, Inputs, LinearRule, Node, Pin, Target
 from gridopt.model.schedule import Schedule
@@ -31,6 +31,14 @@ NODE_LIMITS = ("import_max_kw", "export_max_kw", "reserve_kw")
 RUNNING_KW = 1e-6
 SETPOINT_DIGITS = 6
 """Setpoints are rounded to a milliwatt: what is left of a solver's tolerance is no command."""
+CURRENT_STEP_A = 0.1
+"""Resolution of a current. Whole amperes would lose up to a sixth of the least current; the pilot signal of a charge
+point says 0.6 A per per cent of its duty cycle (IEC 61851-1), so finer ones are lost on the way. A device that takes
+whole amperes rounds down once more."""
+RATED_A = np.array([0.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 32.0, 40.0, 50.0, 63.0, 80.0, 100.0, 125.0])
+"""Preferred rated currents (IEC 60898-1). A charge point is called by a rounded power: 7.4 kW is 32 A, not 32.17 A."""
+RATED_SHARE = 0.01
+"""How far above its rated current a charge point's rounded power may lie."""
 
 
 # --- inputs ----------------------------------------------------------------------------------------------------------
@@ -49,6 +57,7 @@ def pack(inputs: Inputs) -> tuple[dict[str, Any], list[Series]]:
         "pins": [asdict(pin) for pin in inputs.pins],
         "rules": [{**asdict(rule), "low": _number(rule.low), "high": _number(rule.high)} for rule in inputs.rules],
         "target": {name: _number(value) for name, value in asdict(inputs.target).items()},
+        **({"money": inputs.money} if inputs.money != 1.0 else {}),
     }
     return doc, series
 
@@ -80,6 +89,7 @@ def _unpack(doc: Mapping[str, Any], table: Mapping[tuple[str | None, str | None,
             LinearRule(r["name"], _tuples(r["terms"]), _value(r["low"]), _value(r["high"])) for r in doc["rules"]
         ),
         target=_unpack_target(doc["target"]),
+        money=float(doc.get("money", 1.0)),
     )
 
 
@@ -253,14 +263,14 @@ def load_schedule(inputs: Inputs, series: list[Series]) -> Schedule:
 def setpoints(
     inputs: Inputs, schedule: Schedule, trace: Trace, devices: Mapping[str, tuple[str, str]]
 ) -> list[Setpoint]:
-    """What every controllable device is told.
+    """What every controllable device is told: one value a step.
 
     ``devices``: asset → (what it accepts, its name or ""), where the user said so. A device without a name has its
     asset's.
     """
     out: list[Setpoint] = []
     for group, values, steps in zip(inputs.groups, schedule.groups, trace.steps, strict=True):
-        kind, name = group.family.control, group.family.setpoint
+        kind, name = group.family.told(group.options)
         if kind == "none":
             continue
         if name in group.family.commands and name not in values:
@@ -275,25 +285,66 @@ def setpoints(
             accepts, device = devices.get(asset, (kind, ""))
             if accepts != "none":
                 out.append(Setpoint(device or asset, kind, unit, told[k], int(group.offset[k])))
+    return _one_each(out, inputs.axis.steps)
+
+
+def _one_each(told: list[Setpoint], steps: int) -> list[Setpoint]:
+    """What several assets tell one device, such as the sessions of a charge point, as one value a step.
+
+    A scenario lets one of them speak at a time; where their windows overlap, the others say 0.
+    """
+    values: dict[tuple[str, str, str], Floats] = {}
+    for s in told:
+        all_day = values.setdefault((s.device, s.command, s.unit), np.full(steps, np.nan))
+        here = all_day[s.first : s.first + len(s.values)]
+        here[:] = np.where(np.isnan(here), s.values, here + s.values)
+    out: list[Setpoint] = []
+    for (device, command, unit), all_day in values.items():
+        out += [Setpoint(device, command, unit, all_day[a:b], a) for a, b in runs(~np.isnan(all_day))]
     return out
 
 
 def _in_device_words(kind: str, name: str, wanted: Floats, group: Group) -> tuple[Floats, str]:
     """A scheduled value as the device takes it, with its unit."""
     if kind == "current":
-        from gridopt.assets.ev_session import PHASE_KV
-
-        phases = group.columns["phases"][:, None]
-        return np.round(wanted / (PHASE_KV * phases), SETPOINT_DIGITS), "A"
+        return _amperes(wanted, group), "A"
     if kind in ("on_off", "mode"):
         whole = (wanted > RUNNING_KW).astype(np.float64) if name.endswith("_kw") else np.round(wanted) + 0.0
         return whole, ""
     return np.round(wanted, SETPOINT_DIGITS) + 0.0, unit_of(name)
 
 
-def plan_hash(digest: str, series: list[Series]) -> str:
-    """The plan's hash: its inputs and its schedule."""
-    return hashlib.sha256(digest.encode() + run_folder.digest_of(series)).hexdigest()
+def _amperes(power_kw: Floats, group: Group) -> Floats:
+    """(n, steps) current of a phase: what a charge point is told.
+
+    Rounded down, so that no limit is exceeded and no more than cable and car are rated for. While charging it is never
+    below the least current, at which a car that wants less than a step of it stops by itself.
+    """
+    from gridopt.assets.ev_session import PHASE_KV
+
+    c = {name: group.columns[name][:, None] for name in ("phases", "power_kw", "power_min_kw", "current_min_a")}
+    phase_kw = PHASE_KV * c["phases"]
+    most = c["power_kw"] / phase_kw
+    rated = RATED_A[np.searchsorted(RATED_A, most * (1 + 1e-9), side="right") - 1]
+    most = np.where(most <= rated * (1 + RATED_SHARE), rated, _down(most))
+    least = -_down(-np.maximum(c["current_min_a"], c["power_min_kw"] / phase_kw))
+    told = np.minimum(np.maximum(_down(power_kw / phase_kw), least), most)
+    return np.where(power_kw > RUNNING_KW, told, 0.0)
+
+
+def _down(current_a: Floats) -> Floats:
+    """Rounded down to the resolution; what a solver's tolerance makes of one of its steps is that step."""
+    steps = np.floor(current_a / CURRENT_STEP_A + 1e-3)
+    return np.asarray(np.round(steps * CURRENT_STEP_A, 1) + 0.0)
+
+
+def plan_hash(
+    digest: str, schedule: Sequence[Series], setpoints: Sequence[Setpoint], valid_from: datetime, valid_until: datetime
+) -> str:
+    """The plan's hash: its inputs, its schedule, what devices are told, and from when until when that holds."""
+    valid = "/".join(t.astimezone(UTC).isoformat() for t in (valid_from, valid_until))
+    parts = (digest.encode(), run_folder.digest_of(schedule), run_folder.digest_of(setpoints), valid.encode())
+    return hashlib.sha256(b"\x1f".join(parts)).hexdigest()
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------
@@ -306,11 +357,22 @@ def load(folder: Path) -> tuple[Run, Inputs, Schedule]:
     """
     run = run_folder.read(folder)
     inputs = unpack(run.inputs, list(run.series))
-    if plan_hash(inputs.digest(), list(run.schedule)) != run.summary["hash"]:
-        raise DataError("the schedule in {folder} is not the one that its hash names", folder=str(folder))
+    try:
+        said, *valid = (run.summary[name] for name in ("hash", "valid_from", "valid_until"))
+        valid_from, valid_until = (_instant(text) for text in valid)
+    except (KeyError, ValueError, TypeError) as e:
+        raise DataError("the summary of the run is damaged: {why}", why=repr(e)) from e
+    if plan_hash(inputs.digest(), run.schedule, run.setpoints, valid_from, valid_until) != said:
+        raise DataError(
+            "the plan in {folder} is not the one that its hash names: its schedule, its setpoints or the time it is "
+            "valid for were changed",
+            folder=str(folder),
+        )
     return run, inputs, load_schedule(inputs, list(run.schedule))
 
 
-def load_inputs(folder: Path) -> Inputs:
-    """What a run was planned with, to the bit."""
-    return load(folder)[1]
+def _instant(text: str) -> datetime:
+    t = datetime.fromisoformat(text)
+    if t.tzinfo is None:
+        raise ValueError(f"{text} has no offset from UTC")
+    return t

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from gridopt.assets.base import CostKind, Family, Floats, Ints
+from gridopt.assets.base import MONEY, CostKind, Family, Floats, Ints
 from gridopt.clock import Axis
 
 INF = np.inf
@@ -174,7 +174,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Inputs:
-    """One district, ready to plan."""
+    """One district, ready to plan. ``money``: how much a EUR of cash, wear or value counts beside penalties, wishes."""
 
     axis: Axis
     nodes: tuple[Node, ...]
@@ -183,6 +183,7 @@ class Inputs:
     pins: tuple[Pin, ...] = ()
     rules: tuple[LinearRule, ...] = ()
     target: Target = field(default_factory=Target)
+    money: float = 1.0
 
     @cached_property
     def node_index(self) -> dict[str, int]:
@@ -198,6 +199,21 @@ class Inputs:
         """Asset id → (group, place in the group)."""
         return {name: (g, k) for g, group in enumerate(self.groups) for k, name in enumerate(group.ids)}
 
+    def counts(self, kind: CostKind) -> float:
+        """How much a EUR of this kind counts in the objective."""
+        return self.money if kind in MONEY else 1.0
+
+    @cached_property
+    def weighted(self) -> tuple[Commitment, ...]:
+        """The commitments at the prices that the objective counts."""
+        if self.money == 1.0:
+            return self.commitments
+        shares = [self.counts(c.kind) for c in self.commitments]
+        return tuple(
+            replace(c, price_above=w * c.price_above, price_below=w * c.price_below)
+            for c, w in zip(self.commitments, shares, strict=True)
+        )
+
     def digest(self) -> str:
         """SHA-256 of the whole content; equal for equal content, whatever the order it was written in."""
         h = hashlib.sha256()
@@ -207,7 +223,7 @@ class Inputs:
                 if isinstance(item, np.ndarray):
                     h.update(np.ascontiguousarray(item, np.float64).tobytes())
                 else:
-                    h.update(repr(item).encode())
+                    h.update(_canonical(item).encode())
                 h.update(b"\x1f")
 
         feed(self.axis.start.isoformat(), self.axis.step_min, self.axis.steps, self.axis.zone, self.target)
@@ -222,7 +238,20 @@ class Inputs:
         for c in self.commitments:
             feed(c.id, c.flows, c.measure, c.period, c.baseline_kw, c.price_above, c.price_below, c.kind, c.labels)
         feed(self.pins, self.rules)
+        if self.money != 1.0:
+            feed("money", self.money)
         return h.hexdigest()
+
+
+def _canonical(item: Any) -> str:
+    """Text that is the same for the same content, whichever types of Python or numpy hold its numbers and words."""
+    if isinstance(item, (int, float, np.number, np.bool_)):
+        return repr(float(item))
+    if is_dataclass(item):
+        return _canonical([getattr(item, f.name) for f in fields(item)])
+    if isinstance(item, (tuple, list)):
+        return f"({','.join(map(_canonical, item))})"
+    return repr(None if item is None else str(item))
 
 
 def make_groups(

@@ -27,7 +27,7 @@ from pyomo.environ import Binary, Block, ConcreteModel, Constraint, Objective, R
 from pyomo.opt import ProblemFormat
 
 from gridopt.assets.base import Exclusive, SemiContinuous, Whole
-from gridopt.errors import InternalError
+from gridopt.errors import InternalError, UnboundedError
 from gridopt.model.inputs import Commitment, Inputs
 from gridopt.model.template import active_costs, build_block
 
@@ -45,7 +45,7 @@ def plain_model(
 
     ``emergency_price_eur_per_kwh`` (per kWh, or per unit of a variable that is not a power) is what a variable of
     ``Family.emergencies`` costs; 0 leaves them free, as ``assemble`` does, whose solver holds them at zero instead.
-    Raises InternalError where a decision needs a bound that does not exist.
+    Raises UnboundedError where a decision needs a bound that does not exist.
     """
     m = ConcreteModel()
     m.T = RangeSet(0, inputs.axis.steps - 1)
@@ -54,11 +54,16 @@ def plain_model(
     m.commitment = Block(AnyIndex)
     m.decision = Block(AnyIndex)
     reach = _Reach(m, inputs)
-    cost = [m.asset[name].component(c.name) for name, g in _assets(inputs) for c in active_costs(g, m.asset[name])]
-    cost += [_add_commitment(m, inputs, c, reach, decisions) for c in inputs.commitments]
+    cost = [
+        inputs.counts(c.kind) * m.asset[name].component(c.name)
+        for name, g in _assets(inputs)
+        for c in active_costs(g, m.asset[name])
+    ]
+    cost += [_add_commitment(m, inputs, c, reach, decisions) for c in inputs.weighted]
     cost += list(_emergency_costs(m, inputs, emergency_price_eur_per_kwh))
     _add_rules(m, inputs)
     pinned = _pin(m, inputs)
+    _shut_partners(m, inputs, pinned)
     if decisions:
         _decide_assets(m, inputs, pinned)
         _decide_nodes(m, inputs, reach)
@@ -188,7 +193,7 @@ class _Reach:
 
 def _big(limit: float, what: str) -> float:
     if not math.isfinite(limit):
-        raise InternalError("{what} needs a bound to be decided: give its node or its device a limit", what=what)
+        raise UnboundedError("{what} needs a bound to be decided: give its node or its device a limit", what=what)
     return limit
 
 
@@ -214,7 +219,11 @@ def _add_commitment(m: Any, inputs: Inputs, c: Commitment, reach: _Reach, decisi
         return inputs.axis.step_h * sum(
             float(c.price_above[t]) * b.import_kw[t] + float(c.price_below[t]) * b.export_kw[t] for t in m.T
         )
-    return {"energy": _add_energy, "peak": _add_peak, "hours": _add_hours}[c.measure](m, inputs, c, reach, decisions)
+    if c.measure == "energy":
+        return _add_energy(m, inputs, c, reach, decisions)
+    if (c.price_above < 0).any():
+        raise InternalError("commitment {id}: a {measure} price cannot be negative", id=c.id, measure=c.measure)
+    return _add_peak(m, inputs, c) if c.measure == "peak" else _add_hours(m, inputs, c, reach, decisions)
 
 
 def _over_kw(m: Any, inputs: Inputs, c: Commitment, t: int) -> Any:
@@ -248,9 +257,7 @@ def _add_energy(m: Any, inputs: Inputs, c: Commitment, reach: _Reach, decisions:
     return sum(float(c.price_above[p]) * b.above[p] + float(c.price_below[p]) * b.below[p] for p in b.P)
 
 
-def _add_peak(m: Any, inputs: Inputs, c: Commitment, reach: _Reach, decisions: bool) -> Any:
-    if (c.price_above < 0).any():
-        raise InternalError("commitment {id}: a peak that pays has no smallest cost", id=c.id)
+def _add_peak(m: Any, inputs: Inputs, c: Commitment) -> Any:
     b = m.commitment[c.id]
     b.P = RangeSet(0, c.periods - 1)
     b.above = Var(b.P, bounds=(0, None))
@@ -264,14 +271,9 @@ def _add_hours(m: Any, inputs: Inputs, c: Commitment, reach: _Reach, decisions: 
     most = {t: _big(max(reach.flow(c, t)[1] - float(c.baseline_kw[t]), 0.0), f"commitment {c.id}") for t in steps}
     b.over = Var(steps, bounds=(0, 1))
     b.hours = Constraint(steps, rule=lambda b, t: _over_kw(m, inputs, c, t) - most[t] * b.over[t] <= 0)
-    price = {t: float(c.price_above[c.period[t]]) for t in steps}
-    if decisions:
-        paid = [t for t in steps if price[t] < 0]
-        least = {t: _big(max(float(c.baseline_kw[t]) - reach.flow(c, t)[0], 0.0), f"commitment {c.id}") for t in paid}
-        b.paid = Constraint(paid, rule=lambda b, t: -_over_kw(m, inputs, c, t) <= least[t] * (1 - b.over[t]))
-        for t in steps:
-            b.over[t].domain = Binary
-    return inputs.axis.step_h * sum(price[t] * b.over[t] for t in steps)
+    for t in steps if decisions else ():
+        b.over[t].domain = Binary
+    return inputs.axis.step_h * sum(float(c.price_above[c.period[t]]) * b.over[t] for t in steps)
 
 
 def _emergency_costs(m: Any, inputs: Inputs, price: float) -> Iterator[Any]:
@@ -321,6 +323,21 @@ def _pin(m: Any, inputs: Inputs) -> set[int]:
                 v[t].setub(pin.value)
                 held.add(id(v[t]))
     return held
+
+
+def _shut_partners(m: Any, inputs: Inputs, held: set[int]) -> None:
+    """What a positive pin excludes cannot be used; two pins that exclude each other stay as they are."""
+    for name, family in _assets(inputs):
+        for d in family.decisions:
+            if not isinstance(d, Exclusive):
+                continue
+            first, second = m.asset[name].component(d.first), m.asset[name].component(d.second)
+            if first is None or second is None:
+                continue
+            for one, other in ((first, second), (second, first)):
+                for t in one:
+                    if id(one[t]) in held and one[t].lb > 0 and id(other[t]) not in held:
+                        other[t].setub(0.0)
 
 
 def _decide_assets(m: Any, inputs: Inputs, pinned: set[int]) -> None:

@@ -25,10 +25,11 @@ from gridopt.verify.ledger import flow_kw
 from gridopt.verify.replay import branch_power
 
 SHORT = 1e-3
-"""Amounts below this are the solver's tolerance summed up, not a goal missed."""
+"""Amounts below this are no goal missed."""
 SHORT_KH = 0.05
 """Comfort missed by less, over a day, is below what a thermostat can tell."""
 SHORT_STEP = 1e-5
+"""What is missing in one step below this is the solver's tolerance, however many steps it adds up over."""
 WORTH_EUR = 1e-6
 
 
@@ -36,11 +37,13 @@ WORTH_EUR = 1e-6
 class Shortfall:
     """A soft goal missed, or a priced limit exceeded: by how much in all, at worst, and in which steps [first, last).
 
-    ``what``: "asset" or "commitment"; ``steps``: how many steps of the interval were short.
+    ``what``: "asset" or "commitment"; ``kind``: "penalty", missed at a price, or "emergency", which no plan misses that
+    can do without; ``steps``: how many steps of the interval were short.
     """
 
     what: str
     id: str
+    kind: str
     quantity: str
     goal: str
     amount: float
@@ -77,20 +80,27 @@ def shortfalls(
 
 
 def _missed_in_steps(group: Group, quantity: str, goal: str, values: Floats, step_h: float) -> Iterator[Shortfall]:
+    values = np.where(values > SHORT_STEP, values, 0.0)
     unit = summed_unit(quantity)
     adds_up = unit != unit_of(quantity)
     amount = values.sum(1) * step_h if adds_up else values.max(1, initial=0.0)
     for k in np.flatnonzero(amount > (SHORT_KH if unit == "K·h" else SHORT)):
-        where = np.flatnonzero(values[k] > SHORT_STEP)
+        where = np.flatnonzero(values[k])
         first, last = int(group.offset[k] + where[0]), int(group.offset[k] + where[-1]) + 1
         worst = float(values[k].max())
-        yield Shortfall("asset", group.ids[k], quantity, goal, float(amount[k]), unit, worst, first, last, len(where))
+        kind, n = _kind(group, quantity), len(where)
+        yield Shortfall("asset", group.ids[k], kind, quantity, goal, float(amount[k]), unit, worst, first, last, n)
 
 
 def _missed_at_end(group: Group, quantity: str, goal: str, values: Floats, last: Ints) -> Iterator[Shortfall]:
     for k in np.flatnonzero(values > SHORT):
-        amount, end = float(values[k]), int(last[k])
-        yield Shortfall("asset", group.ids[k], quantity, goal, amount, unit_of(quantity), amount, end - 1, end, 1)
+        amount, end, unit = float(values[k]), int(last[k]), unit_of(quantity)
+        kind = _kind(group, quantity)
+        yield Shortfall("asset", group.ids[k], kind, quantity, goal, amount, unit, amount, end - 1, end, 1)
+
+
+def _kind(group: Group, quantity: str) -> str:
+    return "emergency" if quantity in group.family.emergencies else "penalty"
 
 
 def _exceeded(inputs: Inputs, c: Commitment, net_kw: Floats, trace: Trace, ledger: Ledger) -> Iterator[Shortfall]:
@@ -116,9 +126,8 @@ def _exceeded(inputs: Inputs, c: Commitment, net_kw: Floats, trace: Trace, ledge
         "hours": (len(where) * step_h, "h"),
     }[c.measure]
     goal = "stays within its limit" if above else "reaches its least value"
-    yield Shortfall(
-        "commitment", c.id, c.measure, goal, amount, unit, worst, int(where[0]), int(where[-1]) + 1, len(where)
-    )
+    first, last = int(where[0]), int(where[-1]) + 1
+    yield Shortfall("commitment", c.id, c.kind, c.measure, goal, amount, unit, worst, first, last, len(where))
 
 
 def shortfall_record(s: Shortfall, inputs: Inputs) -> dict[str, Any]:
@@ -171,10 +180,15 @@ def node_kpis(inputs: Inputs, net_kw: Floats, trace: Trace) -> dict[str, dict[st
     return figures
 
 
-def is_store(family: type[Family]) -> bool:
-    """Whether its devices take and give back: what they take is not consumed, what they give not produced."""
+def gives_back(family: type[Family]) -> bool:
+    """Whether its devices give back what they took before: that is not produced."""
     pairs = [d for d in family.decisions if isinstance(d, Exclusive)]
     return any(d.first in family.commands and d.second in family.commands for d in pairs)
+
+
+def is_store(family: type[Family]) -> bool:
+    """Whether they also owe their content at the end: what they take is not consumed. A car drives away with it."""
+    return gives_back(family) and "end_short_kwh" in family.emergencies
 
 
 def local_energy(inputs: Inputs, trace: Trace) -> tuple[Floats, Floats, Floats]:
@@ -182,7 +196,8 @@ def local_energy(inputs: Inputs, trace: Trace) -> tuple[Floats, Floats, Floats]:
     shape = (len(inputs.nodes), inputs.axis.steps)
     made, used, stored, given = (np.zeros(shape) for _ in range(4))
     for group, steps in zip(inputs.groups, trace.steps, strict=True):
-        draws, feeds = (stored, given) if is_store(group.family) else (used, made)
+        draws = stored if is_store(group.family) else used
+        feeds = given if gives_back(group.family) else made
         place = group.offset[:, None] + np.arange(group.steps)
         for port in group.family.ports:
             power = steps[f"{port.name}_kw"]

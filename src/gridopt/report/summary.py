@@ -27,6 +27,9 @@ from gridopt.store.run_folder import Run
 LABEL = 14
 MOST_DEVICES = 12
 MOST_LINES = 8
+MOST_NAMED = 2
+SAME_AMOUNT, SAME_SHARE = 2e-3, 0.01
+"""Two days that miss a goal by amounts this close miss it alike."""
 GOOD, WARN = "green", "yellow"
 FIGURES = {
     "import_kwh": "drawn, kWh",
@@ -42,7 +45,8 @@ def show(console: Console, run: Run, inputs: Inputs) -> None:
     s = run.summary
     zone = ZoneInfo(s["horizon"]["zone"])
     for part in (
-        _header(s, zone), _money(s), _saving(s), _figures(s), _day(console, run, inputs), *_lists(s, zone),
+        _header(s, zone), _money(s), _months(s, inputs), _saving(s), _figures(s), _day(console, run, inputs),
+        *_lists(s, zone),
     ):  # fmt: skip
         if part is not None:
             console.print(part)
@@ -86,19 +90,49 @@ def _count(n: int, noun: str) -> str:
 
 
 def _money(s: Mapping[str, Any]) -> Table:
+    """Cost lines; where goals were missed, what is money is summed apart from the penalties."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-    plan, rule = s["cost"], s["baseline"]["cost"]
-    totals = [sum(line["eur"] for line in lines.values()) for lines in (plan, rule)]
+    sides = (s["cost"], s["baseline"]["cost"])
     table.add_column("EUR", "total", overflow="fold")
     table.add_column("kind")
-    for title, total in (("plan", totals[0]), ("by rule", totals[1]), ("difference", totals[0] - totals[1])):
-        table.add_column(title, _eur(total), justify="right", no_wrap=True)
-    for name in dict.fromkeys([*plan, *rule]):
-        line = plan.get(name) or rule[name]
-        here, there = (lines.get(name, {"eur": 0.0})["eur"] for lines in (plan, rule))
-        if max(abs(here), abs(there)) >= 0.005:
-            table.add_row(name.replace(".", ", "), line["kind"], _eur(here), _eur(there), _eur(here - there))
+    totals = _difference([_total(side, penalties=True) for side in sides])
+    for title, total in zip(("plan", "by rule", "difference"), totals, strict=True):
+        table.add_column(title, total, justify="right", no_wrap=True)
+    lines: dict[bool, list[list[str]]] = {False: [], True: []}
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        kind = next(side[name]["kind"] for side in sides if name in side)
+        amounts = [side[name]["eur"] if name in side else 0.0 for side in sides]
+        if max(map(abs, amounts)) >= 0.005:
+            lines[kind == "penalty"].append([name.replace(".", ", "), kind, *_difference(amounts)])
+    if lines[True]:
+        lines[False].append(["without penalties", "", *_difference([_total(side) for side in sides])])
+    for line in lines[False] + lines[True]:
+        table.add_row(*line)
     return table
+
+
+def _total(lines: Mapping[str, Any], penalties: bool = False) -> float:
+    """Sum of the lines that are money, or of all [EUR]."""
+    return float(sum(line["eur"] for line in lines.values() if penalties or line["kind"] != "penalty"))
+
+
+def _difference(amounts: Sequence[float]) -> list[str]:
+    here, there = amounts
+    return [_eur(here), _eur(there), _eur(here - there)]
+
+
+def _months(s: Mapping[str, Any], inputs: Inputs) -> Group | None:
+    """Charges for the highest power of a month, which one day does not owe alone."""
+    days = "on this day" if len(set(inputs.axis.local_day)) == 1 else "in these days"
+    lines = []
+    for c in inputs.commitments:
+        name = f"{c.id}.{c.labels[0]}"
+        booked = max(abs(side[name]["eur"]) if name in side else 0.0 for side in (s["cost"], s["baseline"]["cost"]))
+        if c.measure == "peak" and c.kind != "penalty" and booked >= 0.005:
+            above = " or ".join(f"{kw:g}" for kw in np.unique(c.baseline_kw[c.period >= 0]))
+            charge = f"{name.replace('.', ', ')} is a charge of the month, counted in full {days}"
+            lines.append(Text(f"{charge}: for the highest power above {above} kW."))
+    return Group(*lines) if lines else None
 
 
 def _eur(value: float) -> str:
@@ -106,33 +140,75 @@ def _eur(value: float) -> str:
 
 
 def _saving(s: Mapping[str, Any]) -> Text:
-    saved = s["savings_eur"]
-    rule = s["baseline"]
-    before = sum(line["eur"] for line in rule["cost"].values() if line["kind"] != "penalty")
-    share = f" ({100 * saved / before:.0f} %)" if before > 0.005 and saved >= 0.005 else ""
+    """What the plan saves, and what only one of both days leaves undone: money is compared at equal service only."""
+    saved, rule = s["savings_eur"], s["baseline"]
+    theirs, ours = _missed(rule["shortfalls"]), _missed(s["shortfalls"])
+    by_rule = _undone(theirs, ours, "the plan")
+    by_rule += [f"exceeds {_count(len(rule['breaches']), 'limit')}"] if rule["breaches"] else []
+    by_plan = _undone(ours, theirs, "by rule")
+    before = _total(rule["cost"])
+    equal = not by_rule and not by_plan
+    if saved is None:
+        return Text("What the plan saves against running by rule is not known: no plan can end the day as that.", WARN)
+    share = f" ({100 * saved / before:.0f} %)" if before > 0.005 and saved >= 0.005 and equal else ""
     if abs(saved) < 0.005:
         words = "The plan costs the same as running by rule"
     elif saved > 0:
         words = f"The plan saves {saved:.2f} EUR{share} against running by rule"
     else:
         words = f"The plan costs {-saved:.2f} EUR more than running by rule"
-    text = Text().append(words, style=GOOD if saved > -0.005 else WARN)
-    beside = [f"exceed {_count(len(rule['breaches']), 'limit')}"] if rule["breaches"] else []
-    missed = _missed(rule["shortfalls"])
-    beside += [f"fall short by {' and '.join(missed)}"] if missed else []
-    own = _missed(s["shortfalls"])
-    also = f"; the plan falls short by {' and '.join(own)}" if own and missed else ""
-    text.append(f"; by rule it would {' and '.join(beside)}{also}." if beside else ".")
-    return text
+    text = Text().append(words, style=GOOD if saved > -0.005 and not by_plan else WARN)
+    if by_rule:
+        text.append(f", {'although' if saved >= 0.005 else 'but'} that {' and '.join(by_rule)}")
+    if by_plan:
+        text.append(f"{'; the plan' if by_rule else ', but'} {' and '.join(by_plan)}")
+    return text.append(".")
 
 
-def _missed(shortfalls: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How much of each kind of goal is missed in all. What a store lacks at the end is money already (stores, left)."""
-    total: dict[str, float] = {}
-    for f in shortfalls:
-        if f["quantity"] != "end_short_kwh":
-            total[f["unit"]] = total.get(f["unit"], 0.0) + f["amount"]
-    return [f"{amount:.3g} {unit}".strip() for unit, amount in sorted(total.items())]
+@dataclass(frozen=True)
+class Missed:
+    """By how much a goal is missed in all."""
+
+    amount: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:.3g} {self.unit}".rstrip()
+
+    def words(self, key: tuple[str, str, str]) -> str:
+        """``car-a 8 kWh short``, ``feeder by 3 kWh``, ``wash undone``."""
+        if key[0] == "commitment":
+            return f"{key[1]} by {self}"
+        return f"{key[1]} {self} short" if self.unit else f"{key[1]} undone"
+
+
+def _missed(shortfalls: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], Missed]:
+    """Goals by what they are of. What a store lacks at the end is money already (stores, left)."""
+    return {
+        (f["what"], f["id"], f["quantity"]): Missed(f["amount"], f["unit"])
+        for f in shortfalls
+        if f["quantity"] != "end_short_kwh"
+    }
+
+
+def _undone(
+    here: Mapping[tuple[str, str, str], Missed], there: Mapping[tuple[str, str, str], Missed], other: str
+) -> list[str]:
+    """What is missed here and less, or not at all, there; the largest first."""
+    over: list[str] = []
+    short: list[str] = []
+    for key, f in sorted(here.items(), key=lambda item: -item[1].amount):
+        less = there.get(key)
+        if less is None or f.amount - less.amount > max(SAME_AMOUNT, SAME_SHARE * f.amount):
+            beside = "" if less is None else f" ({other}: {less})"
+            (over if key[0] == "commitment" else short).append(f.words(key) + beside)
+    return [f"{verb} {_listed(names)}" for verb, names in (("exceeds", over), ("leaves", short)) if names]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    shown = [*names] if len(names) <= MOST_NAMED + 1 else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def _figures(s: Mapping[str, Any]) -> Table | None:
@@ -278,8 +354,15 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo) -> Iterator[Group]:
         f"{b['node']} {b['side']} {_when(b, zone)}: up to {b['worst_kw']:.3g} kW, {b['energy_kwh']:.3g} kWh too much"
         for b in s["baseline"]["breaches"]
     ]
+
+    def short(found: Sequence[Mapping[str, Any]], *kinds: str) -> list[str]:
+        return [shortfall_words(f, zone) for f in found if f["kind"] in kinds]
+
+    rule = [f for f in s["baseline"]["shortfalls"] if f["quantity"] != "end_short_kwh"]
     for title, lines in (
-        ("Goals that fall short", [shortfall_words(f, zone) for f in s["shortfalls"]]),
+        ("Goals that fall short, out of reach of any plan", short(s["shortfalls"], "emergency")),
+        ("Goals that fall short, dearer to meet than to miss or out of reach", short(s["shortfalls"], "penalty")),
+        ("Goals that running by rule would miss", short(rule, "emergency", "penalty")),
         ("Limits that bind", [limit_words(b, zone) for b in s["limits"]]),
         ("Limits that running by rule would exceed", breaches),
         ("Notes", list(s["scenario"]["notes"])),

@@ -4,13 +4,14 @@
 ``setpoints.parquet``  time, device, command, value, unit
 ``inputs.parquet``     the series that were planned with, in the schedule's columns
 ``inputs.json``        everything else that was planned with
-``summary.json``       what the plan is and how good; ``files`` holds the SHA-256 of the four others
+``summary.json``       what the plan is and how good; ``files`` holds the SHA-256 of the four above
+``plan.csv``           the same for people and spreadsheets (``store.table``); no program reads it
 
 Every file says ``format = 1``. ``time`` is the start of an interval (UTC); flows are means over it, stocks stand at its
 end; a value that holds for a whole window stands once, at its first interval.
 
 A folder is written aside, beside its place, and swapped in with one system call: a run that is killed leaves the old
-folder or the new one. Nothing outside this module knows these paths and tables.
+folder or the new one. Reading changes nothing. Nothing outside this module knows these paths and tables.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ import numpy.typing as npt
 
 from gridopt.clock import Axis
 from gridopt.errors import DataError, UsageError
+from gridopt.store.table import wide_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,8 +49,11 @@ SCHEDULE = "schedule.parquet"
 SETPOINTS = "setpoints.parquet"
 INPUTS = "inputs.json"
 SERIES = "inputs.parquet"
+VIEW = "plan.csv"
 FILES = (SCHEDULE, SETPOINTS, SERIES, INPUTS, SUMMARY)
+"""What programs read. ``VIEW`` is a person's to change: a spreadsheet saves it in its own way."""
 UNWRITABLE = "{folder} cannot be written: {why}"
+DAMAGED = "{file} is damaged: {why}"
 
 
 @dataclass(frozen=True)
@@ -86,25 +91,43 @@ class Run:
     series: Sequence[Series]
 
 
-def check_target(folder: Path) -> None:
-    """Raise UsageError where a run folder must not or cannot be put.
+def check_target(folder: Path) -> str | None:
+    """The id of the plan that a new run in ``folder`` would replace, None where there is none.
 
-    That is: on a file, in a folder that holds anything else, or where this user may not write.
+    Raises UsageError where a run folder must not or cannot be put: on a file, in a folder that holds anything but a
+    run, or where this user may not write.
     """
-    if folder.is_dir():
-        strangers = sorted(p.name for p in folder.iterdir() if p.name not in FILES)
-        if strangers:
-            raise UsageError(
-                "{folder} holds {name}, which is not part of a run: name a new folder, so that nothing of yours is "
-                "overwritten",
-                folder=str(folder),
-                name=strangers[0],
-            )
-    elif folder.exists() or folder.is_symlink():
+    replaced = _plan_in(folder) if folder.is_dir() else None
+    if not folder.is_dir() and (folder.exists() or folder.is_symlink()):
         raise UsageError("{folder} is not a folder: name another place for the run", folder=str(folder))
     above = next(p for p in folder.resolve().parents if p.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise UsageError(UNWRITABLE, folder=str(folder), why=f"{above} is no folder that you may write to")
+    return replaced
+
+
+def _plan_in(folder: Path) -> str | None:
+    names = sorted(p.name for p in folder.iterdir())
+    if not names:
+        return None
+    strangers = [name for name in names if name not in (*FILES, VIEW)]
+    if strangers:
+        raise UsageError(
+            "{folder} holds {name}, which is not part of a run: name a new folder, so that nothing of yours is "
+            "overwritten",
+            folder=str(folder),
+            name=strangers[0],
+        )
+    try:
+        summary = json.loads(_get(folder / SUMMARY))
+        return str(summary["plan_id"])
+    except (DataError, ValueError, KeyError, TypeError) as e:
+        raise UsageError(
+            "{folder} holds {name}, but is no run folder of gridopt: name a new folder, so that nothing of yours is "
+            "overwritten",
+            folder=str(folder),
+            name=names[0],
+        ) from e
 
 
 def write(folder: Path, run: Run) -> None:
@@ -129,31 +152,43 @@ def write(folder: Path, run: Run) -> None:
 
 
 def read(folder: Path) -> Run:
-    """Read a run folder back.
+    """Read a run folder back, and change nothing there.
 
     Raises UsageError when it is none, DataError when a file of it is missing, of a later format or was changed.
     """
     folder = folder.resolve()
-    _tidy(folder)
-    summary = read_summary(folder)
-    content = {name: _get(folder / name) for name in FILES if name != SUMMARY}
+    place, summary, content = _whole(folder)
     for name, data in content.items():
         if hashlib.sha256(data).hexdigest() != summary["files"].get(name):
             raise DataError(
                 "{file} is not the one that belongs to this run: it was changed after it was written",
-                file=str(folder / name),
+                file=str(place / name),
             )
     axis = _axis(summary)
-    inputs = json.loads(content[INPUTS])
-    _same_format(folder / INPUTS, inputs.get("format"))
     return Run(
         axis,
         summary,
-        _read_series(folder / SCHEDULE, content[SCHEDULE], axis),
-        _read_setpoints(folder / SETPOINTS, content[SETPOINTS], axis),
-        inputs,
-        _read_series(folder / SERIES, content[SERIES], axis),
+        _read_series(place / SCHEDULE, content[SCHEDULE], axis),
+        _read_setpoints(place / SETPOINTS, content[SETPOINTS], axis),
+        _read_inputs(place / INPUTS, content[INPUTS]),
+        _read_series(place / SERIES, content[SERIES], axis),
     )
+
+
+def _whole(folder: Path) -> tuple[Path, dict[str, Any], dict[str, bytes]]:
+    """Where the run stands, its summary and its other files, all of one run also while another replaces it."""
+    while True:
+        place = _standing(folder)
+        summary = read_summary(place)
+        content = {name: _get(place / name) for name in FILES if name != SUMMARY}
+        if read_summary(_standing(folder)) == summary:
+            return place, summary, content
+
+
+def _standing(folder: Path) -> Path:
+    """The folder, or where the run waits whose writer stands, or was killed, between two renames."""
+    left = [] if folder.exists() else _left(folder, "old")
+    return left[0] if left else folder
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -171,15 +206,26 @@ def read_summary(folder: Path) -> dict[str, Any]:
         _axis(summary)
         return {**summary, "files": dict(summary["files"])}
     except (ValueError, KeyError, TypeError) as e:
-        raise DataError("{file} is damaged: {why}", file=str(path), why=str(e)) from e
+        raise DataError(DAMAGED, file=str(path), why=str(e)) from e
 
 
-def digest_of(schedule: Sequence[Series]) -> bytes:
-    """SHA-256 of a schedule's content."""
+def _read_inputs(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        inputs = dict(json.loads(data))
+        _same_format(path, inputs["format"])
+    except (ValueError, KeyError, TypeError) as e:
+        raise DataError(DAMAGED, file=str(path), why=str(e)) from e
+    return inputs
+
+
+def digest_of(parts: Sequence[Series] | Sequence[Setpoint]) -> bytes:
+    """SHA-256 of a table's content: its words, steps and values."""
     h = hashlib.sha256()
-    for s in schedule:
-        h.update(repr((s.node, s.asset, s.port, s.quantity, s.first, len(s.values))).encode())
-        h.update(np.ascontiguousarray(s.values, np.float64).tobytes())
+    for part in parts:
+        words = [getattr(part, f.name) for f in fields(part) if f.name not in ("values", "first")]
+        h.update(repr([None if w is None else str(w) for w in words]).encode())
+        h.update(repr((int(part.first), len(part.values))).encode())
+        h.update(np.ascontiguousarray(part.values, np.float64).tobytes())
     return h.digest()
 
 
@@ -197,6 +243,7 @@ def _fill(aside: Path, run: Run) -> None:
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     for name, data in content.items():
         _put(aside / name, data)
+    _put(aside / VIEW, wide_table(run, FORMAT))
     _put(aside / SUMMARY, _json({"format": FORMAT, **run.summary, "files": digests}, indent=2))
     _sync_folder(aside)
 
@@ -271,15 +318,28 @@ def _tidy(folder: Path) -> None:
     if os.name != "posix" or not folder.parent.is_dir():
         return
     for kind in ("old", "new"):
-        prefix = f".{folder.name}.{kind}-"
-        for left in sorted(folder.parent.glob(f"{prefix}*")):
-            pid = left.name.removeprefix(prefix).split("-")[0]
+        for left in _left(folder, kind):
+            pid = left.name.removeprefix(f".{folder.name}.{kind}-").split("-")[0]
             if not pid.isdigit() or _alive(int(pid)):
                 continue
             if kind == "old" and not folder.exists():
                 left.rename(folder)
             else:
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _left(folder: Path, kind: str) -> list[Path]:
+    """What writers put beside a folder, the newest first."""
+    prefix = f".{folder.name}.{kind}-"
+    beside = [p for p in folder.parent.iterdir() if p.name.startswith(prefix)] if folder.parent.is_dir() else []
+    return sorted(beside, key=_changed_ns, reverse=True)
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # another writer has just cleared it
+        return 0
 
 
 def _alive(pid: int) -> bool:
@@ -385,25 +445,23 @@ def _stretches(
 
     try:
         table = pq.read_table(io.BytesIO(data), read_dictionary=list(keys)).combine_chunks()
-    except (pa.ArrowException, OSError) as e:
-        raise DataError("{file} is damaged: {why}", file=str(path), why=str(e)) from e
-    _same_format(path, (table.schema.metadata or {}).get(b"format", b"?").decode())
-    rows = table.num_rows
-    if not rows:
-        return
-    start = np.datetime64(axis.start.replace(tzinfo=None), "us").astype(np.int64)
-    time = table["time"].combine_chunks().cast(pa.int64()).to_numpy()
-    step = (time - start) // (axis.step_min * 60_000_000)
-    value = table["value"].combine_chunks().to_numpy()
-    codes, words = {}, {}
-    for key in keys:
-        column = table[key].combine_chunks()
-        codes[key] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        words[key] = [*column.dictionary.to_pylist(), None]
-    code = np.stack([codes[key] for key in keys])
-    new = np.flatnonzero((np.diff(code, axis=1) != 0).any(0)) + 1
-    for first, last in zip([0, *new.tolist()], [*new.tolist(), rows], strict=True):
-        yield int(step[first]), value[first:last], {key: words[key][codes[key][first]] for key in keys}
+        _same_format(path, (table.schema.metadata or {}).get(b"format", b"?").decode())
+        if not table.num_rows:
+            return
+        start = np.datetime64(axis.start.replace(tzinfo=None), "us").astype(np.int64)
+        time = table["time"].combine_chunks().cast(pa.int64()).to_numpy()
+        step, beside = np.divmod(time - start, axis.step_min * 60_000_000)
+        if beside.any():
+            raise ValueError("a time is not the start of a step")
+        value = table["value"].combine_chunks().cast(pa.float64()).to_numpy()
+        columns = [table[key].combine_chunks() for key in keys]
+        code = np.stack([c.indices.fill_null(-1).to_numpy(zero_copy_only=False) for c in columns])
+        words = [[*c.dictionary.to_pylist(), None] for c in columns]
+    except (pa.ArrowException, OSError, KeyError, ValueError, AttributeError) as e:
+        raise DataError(DAMAGED, file=str(path), why=str(e)) from e
+    new = np.flatnonzero((np.diff(code, axis=1) != 0).any(0) | (np.diff(step) != 1)) + 1
+    for first, last in zip([0, *new.tolist()], [*new.tolist(), len(step)], strict=True):
+        yield int(step[first]), value[first:last], {key: words[k][code[k, first]] for k, key in enumerate(keys)}
 
 
 def _axis(summary: Mapping[str, Any]) -> Axis:

@@ -74,26 +74,36 @@ def test_savings_leave_shortfalls_out(make: Callable[..., Plan]) -> None:
     penalties = s["baseline"]["cost"]["ev-session.shortfall"]["eur"] - s["cost"]["ev-session.shortfall"]["eur"]
     assert penalties > 20.0
     assert s["savings_eur"] == pytest.approx(s["baseline"]["total_eur"] - s["objective_eur"] - penalties, abs=1e-6)
-    soc = [t.steps[2]["soc_kwh"][0, -1] for t in (made.trace, made.twin.trace)]
-    assert s["baseline"]["cost"]["stores.left"]["eur"] == pytest.approx(0.30 * (soc[0] - soc[1]), rel=1e-6), "dearest"
 
 
-def test_what_the_twin_leaves_in_its_stores_counts_at_its_worth(make: Callable[..., Plan], district: District) -> None:
+def test_what_the_twin_leaves_in_its_stores_is_what_the_plan_would_save_with_it(
+    make: Callable[..., Plan], district: District
+) -> None:
+    """Planned again with the twin's last content as the goal: the difference stands among the twin's costs."""
     made = make()
     left = made.summary["baseline"]["cost"]["stores.left"]
     soc = [t.steps[2]["soc_kwh"][0, -1] for t in (made.trace, made.twin.trace)]
     assert soc[1] < soc[0] - 1.0, "by rule the battery ends emptier"
     inputs = district()
     groups = [
-        dataclasses.replace(g, columns={**g.columns, "soc_goal_kwh": g.columns["soc_goal_kwh"] + 0.001})
+        dataclasses.replace(g, columns={**g.columns, "soc_goal_kwh": np.array([soc[1]])})
         if g.family.name == "battery"
         else g
         for g in inputs.groups
     ]
-    worth = (objective(dataclasses.replace(inputs, groups=tuple(groups))) - objective(inputs)) / 0.001
+    worth = objective(inputs) - objective(dataclasses.replace(inputs, groups=tuple(groups)))
     assert worth > 0.1
     assert left["kind"] == "value"
-    assert left["eur"] == pytest.approx(worth * (soc[0] - soc[1]), rel=1e-3)
+    assert left["eur"] == pytest.approx(worth, rel=1e-5)
+
+
+def test_no_saving_is_claimed_where_no_plan_can_end_as_the_rule_does(
+    make: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "ending_like", lambda solution, trace: None)
+    s = make().summary
+    assert s["savings_eur"] is None
+    assert "stores.left" not in s["baseline"]["cost"]
 
 
 def test_a_soft_goal_short_is_a_lower_rung(make: Callable[..., Plan]) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
+from gridopt.assets import family
+from gridopt.clock import day_axis
 from gridopt.errors import DataError
 from gridopt.jobs import record
 from gridopt.jobs.plan import Plan, plan, write
 from gridopt.jobs.plan import run as run_job
-from gridopt.model.inputs import Group, Inputs, Pin
-from gridopt.store.run_folder import Series
+from gridopt.model.inputs import Group, Inputs, Pin, make_groups
+from gridopt.store.run_folder import Run, Series, Setpoint
 from gridopt.verify import verify
+from tests.support.districts import columns
 
 District = Callable[..., Inputs]
 
@@ -62,6 +66,46 @@ def test_one_changed_number_is_noticed(district: District) -> None:
         record.unpack(doc, series)
 
 
+def as_numpy(x: Any) -> Any:
+    """The same content in other types."""
+    if isinstance(x, bool):
+        return np.bool_(x)
+    if isinstance(x, (int, float)):
+        return np.float64(x)
+    if isinstance(x, str):
+        return np.str_(x)
+    if isinstance(x, tuple):
+        return tuple(as_numpy(v) for v in x)
+    if dataclasses.is_dataclass(x) and not isinstance(x, type):
+        return dataclasses.replace(x, **{f.name: as_numpy(getattr(x, f.name)) for f in dataclasses.fields(x)})
+    return x
+
+
+def test_the_digest_knows_content_not_types(district: District) -> None:
+    """The same numbers from a TOML file, a table or a computation are the same inputs."""
+    inputs = district()
+    groups = tuple(dataclasses.replace(g, options=as_numpy(g.options), ids=as_numpy(g.ids)) for g in inputs.groups)
+    same = dataclasses.replace(
+        inputs,
+        groups=groups,
+        pins=as_numpy(inputs.pins),
+        rules=as_numpy(inputs.rules),
+        target=as_numpy(inputs.target),
+        nodes=as_numpy(inputs.nodes),
+        commitments=as_numpy(inputs.commitments),
+    )
+    assert same.digest() == inputs.digest()
+    whole = dataclasses.replace(inputs, pins=(dataclasses.replace(inputs.pins[0], value=0),))
+    assert whole.digest() == inputs.digest()
+    none = dataclasses.replace(inputs.nodes[0], parent="None"), dataclasses.replace(inputs.nodes[0], parent=None)
+    assert len({dataclasses.replace(inputs, nodes=(n, inputs.nodes[1])).digest() for n in none}) == 2
+    others = [
+        dataclasses.replace(inputs, pins=(dataclasses.replace(inputs.pins[0], **changed),))
+        for changed in ({"value": 1e-9}, {"asset": "bat-b"}, {"first": 1}, {"why": ""})
+    ]
+    assert len({inputs.digest(), *(o.digest() for o in others)}) == 5
+
+
 def test_a_missing_series_is_an_error_in_words(district: District) -> None:
     doc, series = record.pack(district())
     with pytest.raises(DataError, match="inputs of the run are damaged"):
@@ -78,15 +122,49 @@ def test_the_plan_comes_back_and_still_holds(made: Plan, tmp_path: Path) -> None
         assert all(np.array_equal(here[name], values) for name, values in there.items())
     lines = {name: line["eur"] for name, line in run.summary["cost"].items()}
     assert verify(inputs, schedule, run.summary["objective_eur"], lines) == []
-    assert record.load_inputs(tmp_path).digest() == inputs.digest()
 
 
-def test_a_plan_that_is_not_the_hashed_one_is_refused(made: Plan, tmp_path: Path) -> None:
-    changed = [
-        dataclasses.replace(s, values=s.values + 1e-9) if s.quantity == "soc_kwh" else s for s in made.run.schedule
-    ]
-    write(dataclasses.replace(made, run=dataclasses.replace(made.run, schedule=changed)), tmp_path)
+def warmer(s: Any) -> Any:
+    return dataclasses.replace(s, values=s.values + 1e-9)
+
+
+def changed_runs() -> dict[str, Callable[[Run], Run]]:
+    """Runs that are whole folders, each with one thing that is not as it was planned."""
+
+    def told(change: Callable[[Any], Any]) -> Callable[[Run], Run]:
+        return lambda run: dataclasses.replace(run, setpoints=[change(run.setpoints[0]), *run.setpoints[1:]])
+
+    def said(**changed: str) -> Callable[[Run], Run]:
+        return lambda run: dataclasses.replace(run, summary={**run.summary, **changed})
+
+    return {
+        "a state": lambda run: dataclasses.replace(
+            run, schedule=[warmer(s) if s.quantity == "soc_kwh" else s for s in run.schedule]
+        ),
+        "a setpoint": told(warmer),
+        "a device": told(lambda s: dataclasses.replace(s, device="another")),
+        "a command": told(lambda s: dataclasses.replace(s, command="mode")),
+        "a unit": told(lambda s: dataclasses.replace(s, unit="W")),
+        "a time": told(lambda s: dataclasses.replace(s, first=s.first + 1)),
+        "one setpoint less": lambda run: dataclasses.replace(run, setpoints=run.setpoints[1:]),
+        "valid from": said(valid_from="2026-01-15T00:00:00+00:00"),
+        "valid until": said(valid_until="2027-01-15T23:00:00+00:00"),
+    }
+
+
+@pytest.mark.parametrize("name", changed_runs())
+def test_a_plan_that_is_not_the_hashed_one_is_refused(made: Plan, tmp_path: Path, name: str) -> None:
+    """Setpoints are all that devices are sent, so they are the plan as much as the schedule is."""
+    write(dataclasses.replace(made, run=changed_runs()[name](made.run)), tmp_path)
     with pytest.raises(DataError, match="not the one that its hash names"):
+        record.load(tmp_path)
+
+
+@pytest.mark.parametrize("said", ["soon", None, "2026-01-15T00:00:00"])
+def test_a_validity_that_is_no_instant_is_an_error_in_words(made: Plan, tmp_path: Path, said: Any) -> None:
+    run = dataclasses.replace(made.run, summary={**made.run.summary, "valid_until": said})
+    write(dataclasses.replace(made, run=run), tmp_path)
+    with pytest.raises(DataError, match=r"summary of the run is damaged"):
         record.load(tmp_path)
 
 
@@ -146,8 +224,110 @@ def test_a_car_is_told_amperes_on_its_phases(made: Plan) -> None:
         s = told(made)[car]
         power = made.schedule.value(made.inputs, car, "charge_kw")[s.first : s.first + len(s.values)]
         assert (s.command, s.unit) == ("current", "A")
-        assert s.values == pytest.approx(power * 1000 / 230 / phases, abs=1e-4)
-        assert s.values.max() >= 6.0
+        exact = power * 1000 / 230 / phases
+        charging = exact > 1e-3
+        assert (s.values[~charging] == 0).all()
+        assert (s.values[charging] >= 6.0).all()
+        assert (s.values <= np.maximum(exact, 6.0 * charging) + 1e-6).all(), "never more than is planned"
+        assert s.values == pytest.approx(exact, abs=0.1 + 1e-6)
+        assert s.values * 10 == pytest.approx(np.round(s.values * 10), abs=1e-9), "in steps of 0.1 A"
+
+
+def cars(**given: Any) -> Group:
+    """One car by its parameters."""
+    axis = day_axis(date(2026, 1, 15), 1, 60, "Europe/Paris")
+    user = {"arrive": 0.0, "depart": 24.0, "energy_kwh": 60.0, "power_kw": 7.4, **given}
+    (group,) = make_groups(family("ev-session"), ["car"], columns("ev-session", [user], axis), {"ac": [0]}, axis)
+    return group
+
+
+@pytest.mark.parametrize(
+    ("car", "wanted_kw", "expected_a"),
+    [
+        ({}, 7.4, 32.0),  # 32.17 A: 7.4 kW is what a socket of 32 A is called
+        ({"power_kw": 3.7}, 3.7, 16.0),  # 16.09 A
+        ({"power_kw": 11.0, "phases": 3.0}, 11.0, 15.9),  # 15.94 A, of 16
+        ({"power_kw": 22.0, "phases": 3.0}, 22.0, 31.8),
+        ({"power_kw": 7.0}, 7.0, 30.4),  # 30.43 A: no rated current is near
+        ({"power_kw": 7.36}, 7.36, 32.0),
+        ({"power_kw": 2.3}, 2.3, 10.0),
+        ({}, 1.38, 6.0),  # 6 A to the watt
+        ({}, 1.38 - 5e-7, 6.0),  # seen through the solver's tolerance
+        ({}, 1.39, 6.0),
+        ({}, 1.41, 6.1),
+        ({"phases": 3.0, "power_kw": 11.0}, 4.14, 6.0),
+        ({"current_min_a": 8.0}, 1.84, 8.0),
+        ({"energy_kwh": 0.5}, 0.5 / 0.92, 6.0),  # less than a step at 6 A: the car stops when it is full
+        ({"power_kw": 1.0}, 1.0, 4.3),  # never more than it takes
+        ({"power_min_kw": 2.0}, 2.0, 8.7),  # 8.696 A: below its least power it would not charge at all
+        ({"power_min_kw": 2.0}, 2.1, 9.1),
+        ({}, 0.0, 0.0),
+        ({}, 1e-9, 0.0),
+    ],
+)
+def test_amperes(car: dict[str, float], wanted_kw: float, expected_a: float) -> None:
+    values, unit = record._in_device_words("current", "charge_kw", np.array([[wanted_kw]]), cars(**car))
+    assert unit == "A"
+    assert values[0, 0] == pytest.approx(expected_a, abs=1e-12)
+
+
+STORE = {"v2g_kw": 5.0, "capacity_kwh": 60.0, "soc_arrive": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("car", "unit", "least"),
+    [({}, "A", 0.0), ({"dc": True, "power_kw": 50.0}, "kW", 0.0), (STORE, "kW", -5.0)],
+    ids=["current", "direct current", "gives back"],
+)
+def test_a_car_is_told_what_its_charge_point_takes(
+    district: District, scenario: Any, now: datetime, car: dict[str, Any], unit: str, least: float
+) -> None:
+    """A price that makes giving back pay: the setpoint of a car that can is a power with a sign."""
+    inputs = district()
+    axis = inputs.axis
+    user = {"arrive": 0.0, "depart": 24.0, "energy_kwh": 20.0, "power_kw": 7.4, **car}
+    other = make_groups(family("ev-session"), ["car"], columns("ev-session", [user], axis), {"ac": [0]}, axis)
+    price = np.where(axis.local_hour < 12, 0.05, 0.50)
+    supply = dataclasses.replace(inputs.commitments[0], price_above=price, price_below=-price)
+    kept = tuple(g for g in inputs.groups if g.family.name in ("load", "pv"))
+    inputs = dataclasses.replace(inputs, groups=(*kept, *other), commitments=(supply,), pins=(), rules=())
+    made = plan(scenario(inputs), None, now)
+    s = told(made)["car"]
+    assert s.unit == unit
+    assert s.values.min() == pytest.approx(least)
+    assert s.values.max() > 0
+
+
+def test_one_device_of_several_assets_is_told_one_thing_at_a_time(
+    district: District, scenario: Any, now: datetime, tmp_path: Path
+) -> None:
+    """Two sessions on one charge point, one after the other; their windows may overlap where neither is plugged in."""
+    inputs = district()
+    made = plan(scenario(inputs), None, now)
+    devices = {"car-a": ("current", "charger"), "car-b": ("current", "charger")}
+    (charger,) = (
+        s for s in record.setpoints(inputs, made.schedule, made.trace, devices) if s.device == "charger" and s.first < 8
+    )
+    apart = record.setpoints(inputs, made.schedule, made.trace, {})
+    assert charger.values.sum() == pytest.approx(next(s.values.sum() for s in apart if s.device == "car-a"))
+    rows = {}
+    for s in record.setpoints(inputs, made.schedule, made.trace, devices):
+        for t in range(s.first, s.first + len(s.values)):
+            assert (s.device, s.command, t) not in rows
+            rows[s.device, s.command, t] = float(s.values[t - s.first])
+    told_apart = sum(float(s.values.sum()) for s in apart if s.command == "current")
+    assert sum(v for (device, *_), v in rows.items() if device == "charger") == pytest.approx(told_apart)
+
+
+def test_what_two_assets_tell_one_device() -> None:
+    """Where both have a window, one of them says nothing; a gap between them is told nothing."""
+    one, two = (Setpoint("a", "current", "A", np.array(v), k) for v, k in (([9.0, 8.0, 0.0], 2), ([0.0, 7.0, 6.0], 3)))
+    (s,) = record._one_each([one, two], 8)
+    assert (s.first, s.values.tolist()) == (2, [9.0, 8.0, 7.0, 6.0])
+    (same, other) = record._one_each([one, dataclasses.replace(two, first=6, values=np.array([5.0, 0.0]))], 8)
+    assert (same.first, other.first, other.values.tolist()) == (2, 6, [5.0, 0.0])
+    apart = record._one_each([one, dataclasses.replace(two, command="power"), dataclasses.replace(two, device="b")], 8)
+    assert len(apart) == 3
 
 
 def test_a_plant_is_told_a_limit_unless_it_cannot_be_curtailed(
@@ -189,12 +369,12 @@ def test_a_value_of_a_whole_window_stands_at_its_first_step(made: Plan) -> None:
     assert {(s.asset, s.first, len(s.values)) for s in single} == {("car-a", 0, 1), ("car-b", first, 1)}
 
 
-def test_the_hash_is_of_inputs_and_schedule() -> None:
+def test_the_hash_is_the_same_for_equal_instants() -> None:
     rows = [Series("power_kw", np.array([1.0, 2.0]), asset="a")]
-    moved = [Series("power_kw", np.array([1.0, 2.0]), first=1, asset="a")]
-    hashes = {record.plan_hash("x", rows), record.plan_hash("y", rows), record.plan_hash("x", moved)}
-    assert len(hashes) == 3
-    assert record.plan_hash("x", rows) in hashes
+    start, end = (datetime(2026, 1, d, 23, tzinfo=UTC) for d in (14, 15))
+    paris = ZoneInfo("Europe/Paris")
+    assert record.plan_hash("x", rows, [], start, end) == record.plan_hash("x", rows, [], start.astimezone(paris), end)
+    assert record.plan_hash("x", rows, [], start, end) != record.plan_hash("y", rows, [], start, end)
 
 
 def test_a_scenario_of_many_families_comes_back_and_still_holds(now: datetime, tmp_path: Path) -> None:

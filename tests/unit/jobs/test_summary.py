@@ -90,13 +90,124 @@ def test_what_falls_short_and_what_binds_is_named(short: Plan) -> None:
     value = f"{limit['value_eur_per_kw']:.2g} EUR ({limit['mean_eur_per_kwh']:.2g} EUR/kWh)"
     assert f"building import 6.7 kW, Thu 15 Jan 00:00 to 07:00: one kW more would save {value}" in shown
     assert "Limits that running by rule would exceed" in shown
+    assert "and exceeds 1 limit" in shown
 
-    def lacking(shortfalls: list[Any]) -> float:
-        return sum(f["amount"] for f in shortfalls if f["unit"] == "kWh" and f["quantity"] != "end_short_kwh")
 
-    by_rule, own = lacking(short.summary["baseline"]["shortfalls"]), lacking(short.summary["shortfalls"])
-    assert f"by rule it would exceed 1 limit and fall short by {by_rule:.3g} kWh" in shown
-    assert f"the plan falls short by {own:.3g} kWh" in shown
+# --- what the saving stands for --------------------------------------------------------------------------------------
+
+
+def missing(name: str, amount: float, kind: str = "penalty", quantity: str = "short_kwh") -> dict[str, Any]:
+    when = {"start": "2026-01-15T05:00:00+00:00", "end": "2026-01-15T06:00:00+00:00", "steps": 4}
+    goal = {"goal": "energy by departure", "quantity": quantity, "unit": "kWh", "worst": amount}
+    return {"what": "asset", "id": name, "amount": amount, "kind": kind, **goal, **when}
+
+
+def compared(made: Plan, saved: float, plan_short: list[Any], rule_short: list[Any], breaches: int = 0) -> str:
+    over = {"node": "grid", "side": "import", "worst_kw": 1.0, "energy_kwh": 1.0, "start": "2026-01-15T05:00:00+00:00"}
+    baseline = {
+        **made.summary["baseline"],
+        "shortfalls": rule_short,
+        "breaches": [{**over, "end": "2026-01-15T06:00:00+00:00"}] * breaches,
+    }
+    run = with_summary(made, savings_eur=saved, shortfalls=plan_short, baseline=baseline)
+    shown = words(run, made.inputs)
+    return shown[shown.index("The plan ") : shown.index(" grid plan by rule")]
+
+
+def test_a_saving_at_equal_service_has_a_share(made: Plan) -> None:
+    both = [missing("car-a", 2.0)]
+    before = sum(c["eur"] for c in made.summary["baseline"]["cost"].values() if c["kind"] != "penalty")
+    share = f"The plan saves 2.00 EUR ({100 * 2 / before:.0f} %) against running by rule."
+    assert compared(made, 2.0, [], []) == share
+    assert compared(made, 2.0, both, [missing("car-a", 2.0005)]) == share
+    assert compared(made, 2.0, [], [missing("bat-a", 3.0, quantity="end_short_kwh")]) == share, "money already"
+
+
+def test_what_only_one_of_both_days_misses_stands_beside_the_saving(made: Plan) -> None:
+    rule, plan_ = [missing("car-a", 8.0)], [missing("car-b", 2.5)]
+    assert (
+        compared(made, 12.3, [], rule)
+        == "The plan saves 12.30 EUR against running by rule, although that leaves car-a 8 kWh short."
+    )
+    assert (
+        compared(made, -3.1, [], rule, breaches=2)
+        == "The plan costs 3.10 EUR more than running by rule, but that leaves car-a 8 kWh short and exceeds 2 limits."
+    )
+    assert (
+        compared(made, 12.3, plan_, [])
+        == "The plan saves 12.30 EUR against running by rule, but leaves car-b 2.5 kWh short."
+    )
+    assert compared(made, 0.0, plan_, rule, breaches=1) == (
+        "The plan costs the same as running by rule, but that leaves car-a 8 kWh short and exceeds 1 limit; "
+        "the plan leaves car-b 2.5 kWh short."
+    )
+    assert compared(made, 5.0, [missing("car-a", 1.0)], rule) == (
+        "The plan saves 5.00 EUR against running by rule, although that leaves car-a 8 kWh short (the plan: 1 kWh)."
+    )
+    assert compared(made, 5.0, rule, [missing("car-a", 1.0)]) == (
+        "The plan saves 5.00 EUR against running by rule, but leaves car-a 8 kWh short (by rule: 1 kWh)."
+    )
+
+
+def test_many_goals_missed_are_counted(made: Plan) -> None:
+    rule = [missing(f"car-{k}", 20.0 - k) for k in range(9)]
+    assert "leaves car-0 20 kWh short, car-1 19 kWh short and 7 more." in compared(made, 1.0, [], rule)
+
+
+def test_a_run_without_an_amount_is_left_undone(made: Plan) -> None:
+    wash = {**missing("wash", 1.0, quantity="undone"), "unit": "", "goal": "the run"}
+    assert "although that leaves wash undone." in compared(made, 1.0, [], [wash])
+
+
+def test_a_priced_limit_is_exceeded_and_not_short(made: Plan) -> None:
+    over = {**missing("feeder", 3.0), "what": "commitment", "quantity": "energy"}
+    assert "although that exceeds feeder by 3 kWh and leaves car-a 8 kWh short." in compared(
+        made, 1.0, [], [over, missing("car-a", 8.0)]
+    )
+
+
+def test_what_cannot_be_avoided_is_told_apart_from_what_is_dearer_to_meet(made: Plan) -> None:
+    hall = {**missing("hall", 6.0, "emergency", "unmet_kw"), "goal": "heat delivered"}
+    shown = words(with_summary(made, shortfalls=[missing("car-a", 8.0), hall]), made.inputs)
+    assert "Goals that fall short, out of reach of any plan hall: heat delivered short by 6 kWh" in shown
+    assert (
+        "Goals that fall short, dearer to meet than to miss or out of reach car-a: energy by departure short by 8 kWh"
+        in shown
+    )
+
+
+def test_goals_that_the_rule_misses_are_named(short: Plan) -> None:
+    rule = next(f for f in short.summary["baseline"]["shortfalls"] if f["id"] == "car-a")
+    shown = words(short.run, short.inputs)
+    title = "Goals that running by rule would miss"
+    assert f"{title} car-a: energy by departure short by {rule['amount']:.3g} kWh" in shown
+    assert "bat-a" not in shown[shown.index(title) :].split("Limits")[0], "what a store lacks is money already"
+
+
+def test_money_and_penalties_are_summed_apart(short: Plan, made: Plan) -> None:
+    shown = words(short.run, short.inputs)
+    sums = [
+        sum(c["eur"] for c in cost.values() if c["kind"] != "penalty")
+        for cost in (short.summary["cost"], short.summary["baseline"]["cost"])
+    ]
+    line = f"without penalties {sums[0]:.2f} {sums[1]:.2f} {sums[0] - sums[1]:.2f}"
+    assert line in shown
+    assert shown.index("battery, wear") < shown.index(line) < shown.index("ev-session, shortfall")
+    assert sums[1] - sums[0] == pytest.approx(short.summary["savings_eur"], abs=1e-9)
+    assert "without penalties" not in words(made.run, made.inputs), "there are none"
+
+
+def test_the_charge_of_a_month_on_one_day_says_so(made: Plan) -> None:
+    eur = made.summary["cost"]["peak.above"]["eur"]
+    assert eur > 0.01
+    text_ = "peak, above is a charge of the month, counted in full on this day: for the highest power above 2 kW."
+    assert text_ in words(made.run, made.inputs)
+    two_days = dataclasses.replace(made.inputs.axis, steps=48)
+    shown = words(made.run, dataclasses.replace(made.inputs, axis=two_days))
+    assert "is a charge of the month, counted in full in these days" in shown
+    nothing = {name: {**line, "eur": 0.0} for name, line in made.summary["cost"].items()}
+    baseline = {**made.summary["baseline"], "cost": nothing}
+    assert "charge of the month" not in words(with_summary(made, cost=nothing, baseline=baseline), made.inputs)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +217,7 @@ def test_what_falls_short_and_what_binds_is_named(short: Plan) -> None:
         ({"status": "time-limited", "gap": 0.12, "gap_eur": 3.0}, "at most 12 % (3.00 EUR) above the best possible"),
         ({"savings_eur": -2.5}, "The plan costs 2.50 EUR more than running by rule"),
         ({"savings_eur": 0.001}, "The plan costs the same as running by rule"),
+        ({"savings_eur": None}, "What the plan saves against running by rule is not known: no plan can end"),
     ],
 )
 def test_words_follow_the_numbers(made: Plan, changed: dict[str, Any], expected: str) -> None:

@@ -116,11 +116,26 @@ def test_powers_and_kelvins_add_up_over_time_and_stocks_do_not() -> None:
     hall, flat, end, outside = found(inputs, trace)
     assert (hall.id, hall.amount, hall.unit, hall.worst) == ("hall", 2.5, "kWh", 3.0)
     assert (hall.first, hall.last, hall.steps) == (1, 3, 2)
+    assert [f.kind for f in (hall, flat, end, outside)] == ["emergency", "penalty", "emergency", "penalty"]
     assert (flat.id, flat.amount, flat.unit, flat.goal) == ("flat-a", 0.5, "K·h", "warm enough")
     assert (end.amount, end.unit, end.first, end.last) == (0.25, "kWh", 3, 4)
     assert (outside.amount, outside.unit, outside.first, outside.last) == (2.0, "kWh", 0, 2)
     assert kpi.shortfall_record(hall, inputs)["start"] == "2026-01-14T23:30:00+00:00"
     assert kpi.shortfall_record(hall, inputs)["end"] == "2026-01-15T00:30:00+00:00"
+
+
+def test_a_tolerance_summed_up_over_many_steps_is_no_goal_missed() -> None:
+    """A thousand steps short by what a solver leaves come to more than the least shortfall that is told."""
+    axis = Axis(datetime(2026, 1, 14, 23, tzinfo=UTC), 60, 1000)
+    free = np.full(1000, INF)
+    node = Node("heat", "heat", None, free, free, np.zeros(1000))
+    halls = Group(family("heat-demand"), (), 1000, ("a", "b"), {}, {"heat": np.zeros(2, int)}, np.zeros(2, np.int64))
+    noise = np.full((2, 1000), 0.9 * kpi.SHORT_STEP)
+    assert noise.sum(1).min() > kpi.SHORT
+    noise[1, 7] = 2.0
+    trace = Trace(({"unmet_kw": noise},), ({},))
+    (only,) = kpi.shortfalls(Inputs(axis, (node,), (halls,)), np.zeros((1, 1000)), trace, Ledger({}), [np.ones(2, int)])
+    assert (only.id, only.amount, only.worst, only.first, only.last, only.steps) == ("b", 2.0, 2.0, 7, 8, 1)
 
 
 def limited(measure: Any, above: float, below: float = 0.0, kind: Any = "penalty", periods: int = 1) -> list[Any]:
@@ -144,6 +159,7 @@ def limited(measure: Any, above: float, below: float = 0.0, kind: Any = "penalty
 def test_a_priced_limit_exceeded(measure: str, periods: int, amount: float, unit: str) -> None:
     (s,) = limited(measure, 1.0, periods=periods)
     assert (s.what, s.id, s.amount, s.unit, s.worst) == ("commitment", "feeder", amount, unit, 2.0)
+    assert s.kind == "penalty"
     assert (s.first, s.last, s.steps) == (1, 3, 2)
 
 

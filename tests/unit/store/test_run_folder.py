@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ import pytest
 from gridopt.clock import Axis
 from gridopt.errors import DataError, UsageError
 from gridopt.store import run_folder
-from gridopt.store.run_folder import FILES, Run, Series, Setpoint, check_target, read, write
+from gridopt.store.run_folder import FILES, VIEW, Run, Series, Setpoint, check_target, digest_of, read, write
 
 START = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
 AXIS = Axis(START, 15, 92, "Europe/Paris")
@@ -33,9 +34,10 @@ AXIS = Axis(START, 15, 92, "Europe/Paris")
 def some_run(seed: int = 0) -> Run:
     rng = np.random.default_rng(seed)
     horizon = {"start": START.isoformat(), "step_min": 15, "steps": 92, "zone": "Europe/Paris"}
+    started = {"bat-a": {"soc_kwh": 1.0, "source": "scenario"}}
     return Run(
         AXIS,
-        {"plan_id": f"p-{seed}", "horizon": horizon, "hash": "0"},
+        {"plan_id": f"p-{seed}", "horizon": horizon, "hash": "0", "start_state": started},
         [
             Series("import_kw", rng.normal(size=92), node="grid"),
             Series("power_kw", rng.normal(size=8), 4, "house", "car-é", "ac"),
@@ -44,6 +46,7 @@ def some_run(seed: int = 0) -> Run:
         ],
         [
             Setpoint("car-é", "current", "A", np.array([0.0, 16.0]), 3),
+            Setpoint("car-é", "current", "A", np.array([8.0]), 12),
             Setpoint("bat-a", "power", "kW", rng.normal(size=92)),
         ],
         {"nodes": ["grid"], "seed": seed},
@@ -99,10 +102,12 @@ def test_tables_have_the_columns_that_others_rely_on(tmp_path: Path) -> None:
 
 def test_every_file_says_its_format(tmp_path: Path) -> None:
     write(tmp_path, some_run())
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(FILES)
-    for name in FILES:
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*FILES, VIEW])
+    for name in (*FILES, VIEW):
         if name.endswith(".json"):
             assert json.loads((tmp_path / name).read_text())["format"] == 1
+        elif name == VIEW:
+            assert (tmp_path / name).read_text(encoding="utf-8-sig").startswith("format = 1;")
         else:
             assert pq.read_schema(tmp_path / name).metadata[b"format"] == b"1"
 
@@ -137,6 +142,89 @@ def test_a_folder_that_is_no_run_is_refused_with_the_command_that_makes_one(tmp_
         read(tmp_path)
 
 
+def test_the_table_for_people_is_theirs_to_change(tmp_path: Path) -> None:
+    """A spreadsheet saves it in its own way, or it is moved elsewhere: no program reads it."""
+    write(tmp_path, some_run(1))
+    (tmp_path / VIEW).write_text("saved by a spreadsheet")
+    assert read(tmp_path).summary["plan_id"] == "p-1"
+    (tmp_path / VIEW).unlink()
+    assert read(tmp_path).summary["plan_id"] == "p-1"
+
+
+def rewritten(folder: Path, name: str, change: Any) -> None:
+    """Change a table of a run and name its digest anew in the summary."""
+    table = pq.read_table(folder / name)
+    pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), folder / name)
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def with_column(table: pa.Table, name: str, values: Any) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def test_a_value_out_of_its_time_is_another_stretch(tmp_path: Path) -> None:
+    """Rows that do not follow each other in time are not read as if they did."""
+    write(tmp_path, some_run())
+
+    def later(table: pa.Table) -> pa.Table:
+        step = pa.scalar(15 * 60 * 1_000_000, pa.duration("us"))
+        moved = pa.compute.add(table["time"], step)
+        last = pa.array([False] * (len(table) - 1) + [True])
+        return with_column(table, "time", pa.compute.if_else(last, moved, table["time"]))
+
+    before = read(tmp_path).setpoints
+    rewritten(tmp_path, "setpoints.parquet", later)
+    after = read(tmp_path).setpoints
+    assert [(s.device, s.first, len(s.values)) for s in after[-2:]] == [("bat-a", 0, 91), ("bat-a", 92, 1)]
+    assert digest_of(after) != digest_of(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("setpoints.parquet", lambda t: t.drop_columns(["device"])),
+        ("schedule.parquet", lambda t: with_column(t, "value", pa.array(["x"] * len(t)))),
+        ("setpoints.parquet", lambda t: with_column(t, "time", pa.nulls(len(t), pa.timestamp("us", tz="UTC")))),
+        (
+            "inputs.parquet",
+            lambda t: with_column(t, "time", pa.compute.add(t["time"], pa.scalar(1, pa.duration("us")))),
+        ),
+    ],
+    ids=["no column", "text for numbers", "no times", "off the step"],
+)
+def test_a_damaged_table_is_an_error_in_words(tmp_path: Path, name: str, change: Any) -> None:
+    write(tmp_path, some_run())
+    rewritten(tmp_path, name, change)
+    with pytest.raises(DataError, match=f"{name} is damaged"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "{}"])
+def test_damaged_inputs_are_an_error_in_words(tmp_path: Path, content: str) -> None:
+    write(tmp_path, some_run())
+    (tmp_path / "inputs.json").write_text(content)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    summary["files"]["inputs.json"] = hashlib.sha256(content.encode()).hexdigest()
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(DataError, match=r"inputs.json is damaged"):
+        read(tmp_path)
+
+
+def test_the_digest_is_of_words_steps_and_values() -> None:
+    def digest(**changed: Any) -> bytes:
+        given = {"device": "a", "command": "power", "unit": "kW", "values": np.array([1.0, 2.0]), "first": 3}
+        return digest_of([Setpoint(**{**given, **changed})])
+
+    others = [
+        {"device": "b"}, {"command": "limit"}, {"unit": "W"}, {"values": np.array([1.0, 2.5])}, {"first": 4},
+        {"values": np.array([1.0])},
+    ]  # fmt: skip
+    assert len({digest(), *(digest(**o) for o in others)}) == 7
+    assert digest(first=np.int64(3), device=np.str_("a"), values=np.array([1, 2])) == digest()
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}'])
 def test_a_damaged_summary_is_an_error_in_words(tmp_path: Path, content: str) -> None:
     write(tmp_path, some_run())
@@ -153,6 +241,26 @@ def test_nothing_of_the_users_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError, match="is not a folder"):
         check_target(tmp_path / "file")
+
+
+@pytest.mark.parametrize("content", [None, "", "[1, 2]", '{"name": "mine"}'])
+def test_a_folder_that_only_looks_like_a_run_is_not_overwritten(tmp_path: Path, content: str | None) -> None:
+    """Other programs call their files summary.json and inputs.json too."""
+    (tmp_path / "inputs.json").write_text("mine")
+    if content is not None:
+        (tmp_path / "summary.json").write_text(content)
+    before = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=r"holds inputs.json, but is no run folder of gridopt"):
+        write(tmp_path, some_run())
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == before
+
+
+def test_what_would_be_replaced_is_named(tmp_path: Path) -> None:
+    assert check_target(tmp_path / "plan") is None
+    (tmp_path / "plan").mkdir()
+    assert check_target(tmp_path / "plan") is None, "empty"
+    write(tmp_path / "plan", some_run(4))
+    assert check_target(tmp_path / "plan") == "p-4"
 
 
 def test_a_place_that_cannot_be_written_is_an_error_in_words(tmp_path: Path) -> None:
@@ -204,7 +312,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, turn: int) -> None:
     monkeypatch.setattr(run_folder, name, fails)
 
 
-FAILURES = [*(("_put", k) for k in range(len(FILES))), ("_parquet", 2), ("_sync_folder", 0), ("_swap", 0)]
+FAILURES = [*(("_put", k) for k in range(len(FILES) + 1)), ("_parquet", 2), ("_sync_folder", 0), ("_swap", 0)]
 
 
 @pytest.mark.parametrize(("name", "turn"), FAILURES)
@@ -243,8 +351,35 @@ def test_what_a_killed_run_left_is_brought_back_and_cleared(tmp_path: Path) -> N
     write(tmp_path / f".plan.old-{pid}-00", some_run(1))
     write(tmp_path / f".plan.new-{pid}-00", some_run(2))
     (tmp_path / f".plan.new-{os.getpid()}-00").mkdir()
-    assert read(tmp_path / "plan").summary["plan_id"] == "p-1"
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    assert read(tmp_path / "plan").summary["plan_id"] == "p-1", "the old run still stands"
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before, "and reading changes nothing"
+    write(tmp_path / "plan", some_run(3))
+    assert read(tmp_path / "plan").summary["plan_id"] == "p-3"
     assert folders(tmp_path) == [f".plan.new-{os.getpid()}-00", "plan"]
+    (tmp_path / "plan").rename(tmp_path / f".plan.old-{os.getpid()}-00")
+    assert read(tmp_path / "plan").summary["plan_id"] == "p-3", "also between the two renames of one that lives"
+
+
+def test_a_folder_that_may_only_be_read_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "plan", some_run(1))
+    (tmp_path / f".plan.old-{dead_pid()}-00").mkdir()
+    before = folders(tmp_path)
+    assert read(tmp_path / "plan").summary["plan_id"] == "p-1"
+    assert folders(tmp_path) == before
+
+
+def test_a_run_replaced_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "plan", some_run(1))
+    real, calls = run_folder._get, iter(range(100))
+
+    def replaced(path: Path) -> bytes:
+        if next(calls) == 2:
+            write(tmp_path / "plan", some_run(2))
+        return real(path)
+
+    monkeypatch.setattr(run_folder, "_get", replaced)
+    assert read(tmp_path / "plan").summary["plan_id"] == "p-2"
 
 
 WRITER = textwrap.dedent("""
@@ -281,6 +416,7 @@ def test_killed_at_any_moment_the_folder_is_the_old_or_the_new_one(tmp_path: Pat
         finished = int(said[-1]) if said else before
         after = read(folder).summary["plan_id"]
         assert after in {f"p-{finished}", f"p-{int(said[-1]) + 1 if said else 1}"}
+        write(folder, read(folder))
         assert folders(tmp_path) == ["plan"]
         before = int(after.removeprefix("p-"))
 

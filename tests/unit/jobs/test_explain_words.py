@@ -1,0 +1,271 @@
+"""What ``gridopt explain`` says of a run, as data and in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gridopt.cli.explain import explain as command
+from gridopt.errors import DataError
+from gridopt.jobs import explain as job
+from gridopt.jobs import plan, record
+from gridopt.model.inputs import Inputs
+from gridopt.solve.ladder import Solution, solve
+from tests.support.districts import Device, Sketch, energy_price, hours, node, peak_price
+
+District = Callable[..., Inputs]
+Wrap = Callable[[Inputs], Any]
+
+
+@pytest.fixture
+def kept(tmp_path: Path, scenario: Wrap, now: datetime) -> Callable[[Inputs], Path]:
+    """Plans a district and leaves its run folder."""
+
+    def keep(inputs: Inputs) -> Path:
+        made = plan.plan(scenario(inputs), None, now)
+        plan.write(made, tmp_path / "run")
+        return tmp_path / "run"
+
+    return keep
+
+
+def explained(folder: Path, **given: float) -> dict[str, Any]:
+    return job.explain(folder, lambda _: None, **given)
+
+
+# --- the recorded plan -----------------------------------------------------------------------------------------------
+
+
+def test_the_recorded_plan_is_explained(
+    kept: Callable[[Inputs], Path], district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = kept(district())
+    solved: list[Inputs] = []
+
+    def noted(inputs: Inputs, **given: Any) -> Solution:
+        solved.append(inputs)
+        return solve(inputs, **given)
+
+    monkeypatch.setattr(job, "solve", noted)
+    doc = explained(folder)
+    run, inputs, _ = record.load(folder)
+    assert doc["recorded"]
+    assert doc["objective_eur"] == run.summary["objective_eur"]
+    assert doc["gap_eur"] == pytest.approx(run.summary["gap_eur"], abs=1e-9)
+    assert inputs.digest() not in {i.digest() for i in solved}
+    said = {s.node: s.values for s in run.schedule if s.quantity == "marginal_price_eur_per_kwh"}
+    assert doc["prices"]["building"]["eur_per_kwh"] == [v if np.isfinite(v) else None for v in said["building"]]
+    json.dumps(doc, allow_nan=False)
+    assert "does not hold" not in job.words(doc)
+
+
+def test_slots_are_those_of_the_recorded_schedule(kept: Callable[[Inputs], Path], district: District) -> None:
+    """Also where another schedule costs the same."""
+    folder = kept(district())
+    _, inputs, schedule = record.load(folder)
+    for a in explained(folder)["why"]:
+        power = schedule.value(inputs, a["asset"], a["variable"])
+        first = int(np.flatnonzero(inputs.axis.times == np.datetime64(a["slot"]["from"].rstrip("Z")))[0])
+        assert power[first] > 0
+        assert first == 0 or power[first - 1] < 1e-3
+
+
+def test_a_plan_of_another_version_is_said_to_be_another(
+    kept: Callable[[Inputs], Path], district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = kept(district())
+    monkeypatch.setattr(job, "take_up", lambda *_: None)
+    doc = explained(folder)
+    assert not doc["recorded"]
+    said = job.words(doc).splitlines()[1]
+    assert said.startswith(f"The recorded plan ({doc['recorded_eur']:.2f} EUR) does not hold in this version")
+
+
+def test_what_there_was_no_time_for_is_named(kept: Callable[[Inputs], Path], district: District) -> None:
+    doc = explained(kept(district()), time_limit_s=0.0)
+    assert {a["extra"]["outcome"] for a in doc["why"]} == {"no time"}
+    said = job.words(doc)
+    assert "Not solved within 0 s: " in said
+    for name in ("bat-a", "car-a", "price supply (above)", "electrical load", "PV output"):
+        assert name in said.splitlines()[-1]
+    assert "What would change" not in said
+
+
+def test_a_damaged_summary_is_no_traceback(kept: Callable[[Inputs], Path], district: District) -> None:
+    folder = kept(district())
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["proof"]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(DataError, match="proof"):
+        explained(folder)
+
+
+def test_the_command_hands_the_time_limit_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[float] = []
+    monkeypatch.setattr(job, "explain", lambda folder, tell, limit: heard.append(limit) or {})
+    monkeypatch.setattr(job, "words", lambda doc: "said")
+    for given in ([], ["--time-limit", "3"]):
+        assert CliRunner().invoke(command, ["plan", *given]).output == "said\n"
+    assert heard == [job.TIME_LIMIT_S, 3.0]
+
+
+# --- peaks, closed nodes ---------------------------------------------------------------------------------------------
+
+
+def evening() -> Inputs:
+    """A peak at 18:00 and 20:00, and a node that closes at noon."""
+    axis = hours(24)
+    hour = np.arange(24)
+    power = np.where((hour == 18) | (hour == 20), 5.0, 1.0)
+    nodes = (
+        node(axis, "grid"),
+        node(axis, "shed", "grid", np.where(hour == 12, 0.0, 3.0), 0.0),
+        node(axis, "well", "grid", 0.0, 0.0),
+    )
+    terms = (
+        energy_price(axis, "grid", 0.2, 0.05, "supply"),
+        peak_price(axis, "grid", 2.0, so_far=1.5, name="month-peak"),
+    )
+    return Sketch(axis, nodes, (Device("load", "load", ("grid",), {"power_kw": power}),), terms).inputs()
+
+
+def test_peaks_and_closed_nodes_are_told(kept: Callable[[Inputs], Path]) -> None:
+    doc = explained(kept(evening()))
+    json.dumps(doc, allow_nan=False)
+    (peak,) = doc["peaks"]
+    assert (peak["commitment"], peak["peak_kw"], peak["value_eur_per_kw"]) == ("month-peak", 5.0, 2.0)
+    assert doc["prices"]["shed"]["eur_per_kwh"][12] is None
+    assert doc["prices"]["well"]["least"] is None
+    said = job.words(doc)
+    assert "month-peak: the peak of 5 kW, Thu 15 Jan 18:00–19:00, 20:00–21:00: 2.00 EUR per kW less drawn then" in said
+    # One more kWh at the peak is one more kW of it.
+    assert "grid: 0.200 EUR/kWh at Thu 15 Jan 00:00, 2.200 at Thu 15 Jan 18:00" in said
+    assert "2.200 at Thu 15 Jan 18:00; no more can be drawn Thu 15 Jan 12:00–13:00" in said
+    assert "well: no more can be drawn at any time" in said
+
+
+# --- sentences -------------------------------------------------------------------------------------------------------
+
+
+def difference(eur: float = 0.0, uncertain: float = 0.0, kwh: float = 0.0, outcome: str = "solved") -> dict[str, Any]:
+    solved = outcome == "solved"
+    return {
+        "eur": eur if solved else None, "uncertain_eur": uncertain if solved else None,
+        "emergency_kwh": kwh if solved else None, "outcome": outcome,
+    }  # fmt: skip
+
+
+def said_of(**given: Any) -> str:
+    """The words of an explanation in which nothing happened but what is given."""
+    quiet = {
+        "format": 1, "plan_id": "p", "recorded": True, "recorded_eur": 1.0, "objective_eur": 1.0, "gap_eur": 0.0,
+        "emergency_kwh": 0.0, "limits": [], "peaks": [], "prices": {}, "why": [], "other_devices": 0,
+        "would_change": [], "time_limit_s": 20.0,
+    }  # fmt: skip
+    return job.words({**quiet, **given})
+
+
+def why(extra: dict[str, Any]) -> str:
+    slot = {"from": "", "to": "", "words": "Thu 15 Jan 01:00–02:00"}
+    a = {"asset": "bat", "variable": "charge_kw", "slot": slot, "energy_kwh": 2.0, "next_best": slot, "extra": extra}
+    return said_of(why=[a]).split("Why now and not then:\n")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (difference(0.25), ": 0.25 EUR more"),
+        (difference(-3.0), ": 3.00 EUR less"),
+        (difference(0.00001), ": the same cost"),
+        (difference(0.25, 0.01), ": 0.25 ± 0.01 EUR more"),
+        (difference(0.25, 0.4), ": less than the proof can tell (0.4 EUR)"),
+        (difference(-0.25, 0.25), ": less than the proof can tell (0.25 EUR)"),
+        (difference(-0.4, 0.0, 2.0), ": 0.4 EUR less, and 2 kWh more short"),
+        (difference(0.4, 0.0, -1.5), ": 0.4 EUR more, and 1.5 kWh less short"),
+        (difference(0.0, 0.0, 0.5), ": the same cost, and 0.5 kWh more short"),
+        (difference(outcome="no plan"), "; held off, there would be no plan"),
+        (difference(outcome="no bound"), "; held off, the plan would earn without end"),
+    ],
+)
+def test_an_alternative_says_what_it_costs_and_how_surely(extra: dict[str, Any], words: str) -> None:
+    assert why(extra).endswith(words)
+
+
+def change(up: dict[str, Any], down: dict[str, Any], name: str = "PV output", step: str = "10 %") -> dict[str, Any]:
+    return {"input": name, "words": name, "step": step, "up": up, "down": down}
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "words"),
+    [
+        (difference(1.0), difference(-2.0), "  PV output, 10 %: +1.00 EUR / -2.00 EUR"),
+        (difference(1.0, 0.02), difference(-2.0), "  PV output, 10 %: +1.00 ± 0.02 EUR / -2.00 EUR"),
+        (difference(0.1, 0.3), difference(-2.0),
+         "  PV output, 10 %: less than the proof can tell (0.3 EUR) / -2.00 EUR"),
+        (difference(0.1, 0.3), difference(-0.1, 0.3), "  less than the proof can tell, up or down: PV output"),
+        (difference(0.001), difference(-0.001, 0.001), "  less than a cent, up or down: PV output"),
+        (difference(-1.0, 0.0, 3.0), difference(0.0), "  PV output, 10 %: -1.00 EUR, and 3 kWh more short / +0.00 EUR"),
+        (difference(0.0, 0.0, 3.0), difference(0.0), "  PV output, 10 %: +0.00 EUR, and 3 kWh more short / +0.00 EUR"),
+        (difference(outcome="no plan"), difference(0.0), "  PV output, 10 %: no plan / +0.00 EUR"),
+        (difference(outcome="no bound"), difference(0.0), "  PV output, 10 %: it would earn without end / +0.00 EUR"),
+        (difference(outcome="no time"), difference(1.0), "  PV output, 10 %: not solved in time / +1.00 EUR"),
+    ],
+)  # fmt: skip
+def test_an_input_says_what_it_changes_and_how_surely(up: dict[str, Any], down: dict[str, Any], words: str) -> None:
+    assert words in said_of(would_change=[change(up, down)]).splitlines()
+
+
+def test_a_temperature_says_what_is_not_moved_with_it() -> None:
+    said = said_of(would_change=[change(difference(-3.0), difference(4.0), "outdoor temperature", "1 K")])
+    assert "  outdoor temperature, 1 K: -3.00 EUR / +4.00 EUR" in said.splitlines()
+    assert "(warmer / colder, for heat losses and heat pumps; heat demand, hot water and sun stay as they are)" in said
+
+
+def test_a_plan_that_falls_short_says_so_first() -> None:
+    assert said_of(emergency_kwh=2.5).startswith("Why plan p is as it is (cost 1.00 EUR, 2.5 kWh short)\n")
+
+
+def limit(value: float) -> dict[str, Any]:
+    return {
+        "node": "grid",
+        "side": "import",
+        "words": "Thu 15 Jan 01:00–02:00",
+        "limit_kw": 9.0,
+        "value_eur_per_kw": value,
+    }
+
+
+def test_limits_worth_less_than_a_cent_are_no_news() -> None:
+    assert "none binds" in said_of()
+    assert "one more kW of connection power would save less than a cent" in said_of(limits=[limit(0.004)])
+    said = said_of(limits=[limit(0.25), limit(0.004)])
+    assert "  grid import 9 kW, Thu 15 Jan 01:00–02:00: 0.25 EUR per kW" in said
+    assert "0.004" not in said
+
+
+def price(value: float) -> dict[str, Any]:
+    at = {"eur_per_kwh": value, "at": "Thu 15 Jan 01:00"}
+    return {"eur_per_kwh": [value], "least": at, "most": at, "no_more": []}
+
+
+@pytest.mark.parametrize(("nodes", "words"), [(12, None), (13, "1 more node "), (20, "8 more nodes ")])
+def test_nodes_beyond_a_screen_are_counted(nodes: int, words: str | None) -> None:
+    said = said_of(prices={f"n{k}": price(0.2) for k in range(nodes)})
+    assert "n11: 0.200 EUR/kWh\n" in said
+    assert (words is None and "more" not in said.split("day):")[1].split("Why now")[0]) or (words or "") in said
+
+
+@pytest.mark.parametrize(("others", "words"), [(1, "and 1 more device that"), (3, "and 3 more devices that")])
+def test_devices_beyond_the_first_are_counted(others: int, words: str) -> None:
+    slot = {"from": "", "to": "", "words": "Thu 15 Jan 01:00–02:00"}
+    a = {"asset": "bat", "variable": "start", "slot": slot, "energy_kwh": 2.0, "next_best": None, "extra": difference()}
+    said = said_of(why=[a], other_devices=others)
+    assert words in said
+    assert "bat runs 2.00 kWh Thu 15 Jan 01:00–02:00; held off, it would not run instead: the same cost" in said
