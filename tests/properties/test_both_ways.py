@@ -24,7 +24,7 @@ def worst(plan: Plan) -> float:
 
     for group, values in zip(plan.inputs.groups, plan.schedule.groups, strict=True):
         for d in group.family.decisions:
-            if isinstance(d, Exclusive):
+            if isinstance(d, Exclusive) and d.second in values:
                 both(values[d.first], values[d.second])
     for columns in plan.solution.assembly.nodes:
         if len(columns.import_):

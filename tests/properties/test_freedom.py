@@ -24,6 +24,7 @@ from tests.support.districts import (
 from tests.support.draw import drawn, one, run, sketches
 
 Freer = Callable[[Sketch], Sketch]
+NOTHING_AT_ONCE: dict[str, Any] = {"at_once_kwh": 0.0, "at_once_soc": 0.0}
 
 
 def with_battery(s: Sketch) -> Sketch:
@@ -60,7 +61,8 @@ def given(family: str, **better: Any) -> Freer:
 def later_departure(s: Sketch) -> Sketch:
     """Cars stay two steps longer, and want no more."""
     for d in [d for d in s.devices if d.family == "ev-session"]:
-        s = s.with_device(replace(d, given={**d.given, "depart": d.given["depart"] + 2 * s.axis.step_h}))
+        later = {"depart": d.given["depart"] + 2 * s.axis.step_h, **NOTHING_AT_ONCE}
+        s = s.with_device(replace(d, given={**d.given, **later}))
     return s
 
 
@@ -80,10 +82,28 @@ FREER: dict[str, tuple[Freer, str]] = {
     "battery-power": (given("battery", power_kw=6.0), "battery"),
     "battery-end": (free_end, "battery"),
     "no-minimum-current": (given("ev-session", current_min_a=0.0), "ev-session"),
-    "stronger-charger": (given("ev-session", power_kw=22.0, phases=1.0), "ev-session"),
+    # What shall come at once is measured by what full power could bring.
+    "stronger-charger": (given("ev-session", power_kw=22.0, phases=1.0, **NOTHING_AT_ONCE), "ev-session"),
+    "more-than-a-days-cycles": (given("battery", cycles_per_day=None), "battery"),
+    "no-taper": (given("battery", taper_in_soc=1.0, taper_out_soc=0.0), "battery"),
+    "no-ageing": (given("battery", dwell_eur_per_kwh_per_h=0.0), "battery"),
+    "back-to-the-grid": (given("ev-session", v2g_kw=5.0, soc_arrive=0.4, **NOTHING_AT_ONCE), "ev-session"),
+    "nothing-at-once": (given("ev-session", **NOTHING_AT_ONCE), "ev-session"),
+    "one-price-of-a-shortfall": (given("ev-session", sharing="price"), "ev-session"),
+    "calm-lamps": (given("lighting", ramp_per_h=None), "lighting"),
+    # A ramp gives way to a floor that rises, so that a lower one leaves it less room.
+    "lower-floors": (given("lighting", floor=0.0, ramp_per_h=None), "lighting"),
     "later-departure": (later_departure, "ev-session"),
     "modulating-heat-pump": (given("heat-pump-building", power_min_kw=0.0), "heat-pump-building"),
-    "modulating-tank": (given("heat-pump-tank", power_min_kw=0.0), "heat-pump-tank"),
+    "modulating-tank": (given("hot-water-tank", power_min_kw=0.0), "hot-water-tank"),
+    "run-in-forbidden-hours": (given("shiftable-load", allowed=1.0), "shiftable-load"),
+    "second-run-later": (given("shiftable-load", then_gap_max_h=4.0), "shiftable-load"),
+    "energy-that-may-lack": (given("interruptible-load", shortfall_eur_per_kwh=0.1), "interruptible-load"),
+    "pump-without-minimum": (given("basin", power_min_kw=0.0), "basin"),
+    "stronger-pump": (given("basin", power_kw=4.0), "basin"),
+    "cell-of-many-starts": (given("fuel-cell", starts_max_per_day=9.0), "fuel-cell"),
+    "free-venting": (given("hydrogen-source", vent_eur_per_kwh=0.0), "hydrogen-source"),
+    "stronger-buffer": (given("hydrogen-store", power_kw=20.0), "hydrogen-store"),
     "run-that-may-be-skipped": (given("shiftable-load", skip_eur=0.0), "shiftable-load"),
     "engine-without-minimum-times": (given("chp", min_up_h=0.0, min_down_h=0.0), "chp"),
     "engine-cooler": (given("chp", dump=True), "chp"),

@@ -26,8 +26,8 @@ def cheapest(inputs: Inputs) -> float:
 def test_the_optimum_is_that_of_the_plain_model(s: Sketch) -> None:
     plan = feasible(s)
     emergency = EMERGENCY_EUR_PER_KWH * plan.solution.emergency
-    # The least emergency is kept to 1e-6 kWh, which money may use.
-    tolerance = 1e-6 * plan.size_eur + (1e-2 if emergency else 0.0)
+    # The least emergency is kept to 1e-5 kWh, which money may use.
+    tolerance = 1e-6 * plan.size_eur + (3e-2 if emergency else 0.0)
     assert plan.cost_eur + emergency == pytest.approx(cheapest(s.inputs()), rel=0, abs=tolerance)
 
 
@@ -56,4 +56,4 @@ def test_heat_that_cannot_be_had_is_missed_by_no_more_than_must_be(s: Sketch, sh
     s = replace(s, devices=tuple(devices))
     plan = feasible(s)
     best = cheapest(s.inputs())
-    assert plan.cost_eur + EMERGENCY_EUR_PER_KWH * plan.solution.emergency == pytest.approx(best, rel=1e-6, abs=1e-2)
+    assert plan.cost_eur + EMERGENCY_EUR_PER_KWH * plan.solution.emergency == pytest.approx(best, rel=1e-6, abs=3e-2)

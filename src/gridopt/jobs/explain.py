@@ -1,63 +1,148 @@
-"""``gridopt explain RUN``: a finished run taken up again and explained, every alternative priced by solving it."""
+"""``gridopt explain RUN``: a finished run taken up again and explained, every other plan found by solving for it."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gridopt.assets.base import Floats
+from gridopt.errors import DataError, NoPlanError
 from gridopt.jobs import record
 from gridopt.model.inputs import Inputs
 from gridopt.solve.explain import (
     Alternative,
     BindingLimit,
+    BindingPeak,
+    Difference,
     Sensitivity,
     alternative,
     binding_limits,
+    binding_peaks,
     marginal_prices,
     movable,
-    sensitivities,
+    sensitivity,
+    variants,
 )
-from gridopt.solve.ladder import Solution, solve
+from gridopt.solve.held import take_up
+from gridopt.solve.ladder import Solution, Status, solve
+from gridopt.store.run_folder import Run
 
 Tell = Callable[[str], None]
-DEVICES = 12
+Doc = Mapping[str, Any]
+DEVICES = 6
 """Devices whose alternatives are solved: those that moved the most energy."""
 LIMITS = 10
+TIME_LIMIT_S = 20.0
+"""How long other plans are begun."""
+PLAN_LIMIT_S, LONGER = 10.0, 10.0
+"""How long each of them may take: so many seconds; so many times what the plan explained took, where there is time."""
+SEARCHES = ("lp", "rounding", "emergency", "restricted milp", "full milp")
+"""Phases of a run's search for its plan."""
+NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN = 12, 10, 3
 SAME_EUR = 5e-5
+CENT_EUR = 0.005
+SHORT_KWH = 1e-3
+ANY_MORE = "heat demand, hot water and sun stay as they are"
 
 
-def explain(folder: Path, tell: Tell) -> dict[str, Any]:
+def explain(folder: Path, tell: Tell, time_limit_s: float = TIME_LIMIT_S) -> dict[str, Any]:
     """Everything that can be said of a run: limits, prices, alternatives, sensitivities.
 
-    Solves the run's own inputs again (the same plan comes out) and then each alternative. Raises DataError for a folder
-    that is no run.
+    The plan explained is the recorded one, its decisions held; every other plan is solved for, as far as
+    ``time_limit_s`` goes. Raises UsageError or DataError for a folder that is no run.
     """
-    run, inputs, _ = record.load(folder)
-    tell("solving the day again")
-    solution = solve(inputs)
-    devices = movable(inputs, solution.assembly.schedule(solution.x))[:DEVICES]
-    alternatives = []
-    for k, asset in enumerate(devices):
-        tell(f"why now and not then: {asset} ({k + 1} of {len(devices)})")
-        found = alternative(solution, asset)
-        if found is not None:
-            alternatives.append(found)
-    tell("what would change it: every price and forecast by 10 %")
-    changes = sensitivities(solution)
+    run, inputs, schedule = record.load(folder)
+    plan_id, seconds, said = _summary(run)
+    tell("taking the plan up again")
+    solution = take_up(inputs, schedule, *said)
+    recorded = solution is not None
+    if solution is None:
+        tell("the recorded plan does not hold any more: planning the day again")
+        solution = solve(inputs)
+    devices = movable(inputs, solution.assembly.schedule(solution.x))
+    alternatives, changes = _other_plans(solution, devices[:DEVICES], _InTime(time_limit_s, seconds), tell)
     return {
         "format": 1,
-        "plan_id": run.summary["plan_id"],
+        "plan_id": plan_id,
+        **_quality(run, solution, recorded),
+        "limits": [_limit(inputs, b) for b in _open_sides(inputs, binding_limits(solution))[:LIMITS]],
+        "peaks": [_peak(inputs, b) for b in binding_peaks(solution)],
+        "prices": _prices(inputs, _recorded_prices(run, inputs) if recorded else marginal_prices(solution)),
+        "why": [_why(inputs, a) for a in alternatives],
+        "other_devices": len(devices) - len(alternatives),
+        "would_change": [_change(c) for c in sorted(changes, key=lambda c: (-c.size_eur, c.what))],
+        "time_limit_s": time_limit_s,
+    }
+
+
+def _summary(run: Run) -> tuple[str, float, tuple[float, float, Status, str, float]]:
+    """A run's plan id, how long its search took [s], and the quality of its plan as ``take_up`` takes it."""
+    s = run.summary
+    try:
+        seconds = sum(float(s["seconds"].get(phase, 0.0)) for phase in SEARCHES)
+        said = float(s["objective_eur"]), float(s["bound_eur"]), s["status"], s["proof"], float(s["emergency_kwh"])
+        return s["plan_id"], seconds, said
+    except (KeyError, AttributeError, ValueError, TypeError) as e:
+        raise DataError("the summary of the run is damaged: {why}", why=repr(e)) from e
+
+
+def _other_plans(
+    solution: Solution, devices: Sequence[str], again: _InTime, tell: Tell
+) -> tuple[list[Alternative], list[Sensitivity]]:
+    """Devices held off and inputs moved, in turn, so that time that runs out cuts both short alike."""
+    alternatives: list[Alternative] = []
+    changes: list[Sensitivity] = []
+    for device, variant in zip_longest(devices, variants(solution.assembly.inputs)):
+        if device is not None:
+            tell(f"why now and not then: {device}")
+            found = alternative(solution, device, again)
+            alternatives += [found] if found is not None else []
+        if variant is not None:
+            tell(f"what would change it: {variant.words}")
+            changes.append(sensitivity(solution, variant, again))
+    return alternatives, changes
+
+
+class _InTime:
+    """Solves a district as long as time is left to begin with it.
+
+    A plan under way has time to be proven as well as the one explained was: cut short it would tell nothing.
+    """
+
+    def __init__(self, time_limit_s: float, plan_s: float) -> None:
+        self._end = time.perf_counter() + time_limit_s
+        self._plan_s = max(PLAN_LIMIT_S, min(LONGER * plan_s, time_limit_s))
+
+    def __call__(self, inputs: Inputs) -> Solution:
+        now = time.perf_counter()
+        if now >= self._end:
+            raise NoPlanError("no time was left")
+        return solve(inputs, until=now + self._plan_s, explained=False)
+
+
+# --- as data ---------------------------------------------------------------------------------------------------------
+
+
+def _quality(run: Run, solution: Solution, recorded: bool) -> dict[str, Any]:
+    return {
+        "recorded": recorded,
+        "recorded_eur": run.summary["objective_eur"],
         "objective_eur": solution.objective,
         "gap_eur": solution.gap_eur,
-        "limits": [_limit(inputs, b) for b in _open_sides(inputs, binding_limits(solution))[:LIMITS]],
-        "prices": _prices(inputs, solution),
-        "why": [_why(inputs, a) for a in alternatives],
-        "would_change": [_change(s) for s in changes],
+        "emergency_kwh": solution.emergency,
     }
+
+
+def _recorded_prices(run: Run, inputs: Inputs) -> Floats:
+    said = {s.node: s.values for s in run.schedule if s.quantity == "marginal_price_eur_per_kwh"}
+    return np.stack([said[node.id] for node in inputs.nodes])
 
 
 def _open_sides(inputs: Inputs, limits: list[BindingLimit]) -> list[BindingLimit]:
@@ -72,12 +157,18 @@ def _open_sides(inputs: Inputs, limits: list[BindingLimit]) -> list[BindingLimit
 
 def _slot(inputs: Inputs, first: int, last: int) -> dict[str, Any]:
     times = inputs.axis.times
-    step = times[1] - times[0] if len(times) > 1 else np.timedelta64(inputs.axis.step_min, "m")
+    step = np.timedelta64(inputs.axis.step_min, "m")
     return {
         "from": f"{times[first]}Z",
         "to": f"{times[last - 1] + step}Z",
         "words": f"{inputs.axis.label(first)}–{_end(inputs, first, last)}",
     }
+
+
+def _slots(inputs: Inputs, steps: Sequence[int]) -> list[dict[str, Any]]:
+    """Steps in rising order → the intervals they make up."""
+    edges = [0, *(np.flatnonzero(np.diff(steps) > 1) + 1).tolist(), len(steps)]
+    return [_slot(inputs, int(steps[a]), int(steps[b - 1]) + 1) for a, b in pairwise(edges) if b > a]
 
 
 def _end(inputs: Inputs, first: int, last: int) -> str:
@@ -99,31 +190,52 @@ def _limit(inputs: Inputs, b: BindingLimit) -> dict[str, Any]:
     }
 
 
-def _prices(inputs: Inputs, solution: Solution) -> dict[str, Any]:
-    """Marginal price per node and step [EUR/kWh], and where it is least and most."""
-    price = marginal_prices(solution)
+def _peak(inputs: Inputs, b: BindingPeak) -> dict[str, Any]:
+    return {
+        "commitment": b.commitment,
+        "paid": b.paid,
+        "set_at": _slots(inputs, b.steps),
+        "peak_kw": b.peak_kw,
+        "free_kw": b.free_kw,
+        "value_eur_per_kw": b.value_eur_per_kw,
+    }
+
+
+def _prices(inputs: Inputs, price: Floats) -> dict[str, Any]:
+    """Marginal price per node and step [EUR/kWh], where it is least and most, and when no more can be drawn (null)."""
     out = {}
-    for k, node in enumerate(inputs.nodes):
-        least, most = int(price[k].argmin()), int(price[k].argmax())
+    for node, values in zip(inputs.nodes, price, strict=True):
+        steps = np.flatnonzero(np.isfinite(values))
+
+        def at(step: int, values: Floats = values) -> dict[str, Any]:
+            return {"eur_per_kwh": float(values[step]), "at": inputs.axis.label(step)}
+
         out[node.id] = {
-            "eur_per_kwh": price[k].tolist(),
-            "least": {"eur_per_kwh": float(price[k, least]), "at": inputs.axis.label(least)},
-            "most": {"eur_per_kwh": float(price[k, most]), "at": inputs.axis.label(most)},
+            "eur_per_kwh": [_number(v) for v in values.tolist()],
+            "least": at(int(steps[values[steps].argmin()])) if len(steps) else None,
+            "most": at(int(steps[values[steps].argmax()])) if len(steps) else None,
+            "no_more": _slots(inputs, np.flatnonzero(~np.isfinite(values)).tolist()),
         }
     return out
 
 
+def _number(value: float) -> float | None:
+    """JSON knows neither infinity nor NaN."""
+    return value if math.isfinite(value) else None
+
+
+def _difference(d: Difference) -> dict[str, Any]:
+    return {name: _number(v) if isinstance(v, float) else v for name, v in dataclasses.asdict(d).items()}
+
+
 def _why(inputs: Inputs, a: Alternative) -> dict[str, Any]:
-    moved = a.next_first >= 0
     return {
         "asset": a.asset,
         "variable": a.variable,
         "slot": _slot(inputs, a.first, a.last),
         "energy_kwh": a.energy_kwh,
-        "price_eur_per_kwh": a.price_eur_per_kwh,
-        "next_best": _slot(inputs, a.next_first, a.next_last) if moved else None,
-        "next_price_eur_per_kwh": a.next_price_eur_per_kwh if moved else None,
-        "extra_eur": a.extra_eur,
+        "next_best": _slot(inputs, a.next_first, a.next_last) if a.next_first >= 0 else None,
+        "extra": _difference(a.extra),
         "pins": [
             {"asset": p.asset, "quantity": p.variable, **_slot(inputs, p.first, p.last), "value": p.value}
             for p in a.pins
@@ -132,72 +244,198 @@ def _why(inputs: Inputs, a: Alternative) -> dict[str, Any]:
 
 
 def _change(s: Sensitivity) -> dict[str, Any]:
-    def number(v: float) -> float | None:
-        return None if math.isnan(v) else v
-
-    return {"input": s.what, "words": s.words, "up_eur": number(s.up_eur), "down_eur": number(s.down_eur)}
+    return {
+        "input": s.what,
+        "words": s.words,
+        "step": s.step,
+        "up": _difference(s.up),
+        "down": _difference(s.down),
+    }
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
 
+NO_PLAN = {"no plan": "no plan", "no bound": "it would earn without end", "no time": "not solved in time"}
 
-def words(doc: Mapping[str, Any]) -> str:
+
+def words(doc: Doc) -> str:
     """The explanation as text for a terminal."""
     blocks = [
-        f"Why plan {doc['plan_id']} is as it is (cost {doc['objective_eur']:.2f} EUR)",
-        _limit_words(doc["limits"]),
+        _head_words(doc),
+        _limit_words(doc["limits"], doc["peaks"]),
         _price_words(doc["prices"]),
-        _why_words(doc["why"]),
+        _why_words(doc["why"], doc["other_devices"]),
         _change_words(doc["would_change"]),
+        _missing_words(doc),
     ]
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(block for block in blocks if block)
 
 
-def _limit_words(limits: list[Mapping[str, Any]]) -> str:
-    if not limits:
+def _head_words(doc: Doc) -> str:
+    short = f", {doc['emergency_kwh']:.3g} kWh short" if doc["emergency_kwh"] > SHORT_KWH else ""
+    head = f"Why plan {doc['plan_id']} is as it is (cost {doc['objective_eur']:.2f} EUR{short})"
+    if doc["recorded"]:
+        return head
+    return (
+        f"{head}\nThe recorded plan ({doc['recorded_eur']:.2f} EUR) does not hold in this version of gridopt: what "
+        "follows is about the plan that it makes today."
+    )
+
+
+def _eur(value: float) -> str:
+    """An amount as people read it: to the cent, small ones to three figures."""
+    return f"{value:.2f}" if abs(value) >= 1.0 else f"{value:.3g}"
+
+
+def _short_words(d: Doc) -> str:
+    """How another plan falls short where this one does not, or the other way round."""
+    kwh = d["emergency_kwh"]
+    if kwh is None or abs(kwh) <= SHORT_KWH:
+        return ""
+    return f", and {abs(kwh):.3g} kWh {'more short' if kwh > 0 else 'less short'}"
+
+
+def _proof(d: Doc) -> str:
+    return f"{d['uncertain_eur']:.2g}"
+
+
+def _is_known(d: Doc) -> bool:
+    """Whether a difference is larger than what the proofs leave open."""
+    return bool(abs(d["eur"]) > d["uncertain_eur"])
+
+
+def _limit_words(limits: Sequence[Doc], peaks: Sequence[Doc]) -> str:
+    worth = [b for b in limits if b["value_eur_per_kw"] >= CENT_EUR]
+    paid = [p for p in peaks if p["value_eur_per_kw"] >= CENT_EUR]
+    if not limits and not peaks:
         return "Limits: none binds; more connection power would save nothing."
+    if not worth and not paid:
+        return "Limits: none that matters; one more kW of connection power would save less than a cent."
     lines = ["Limits that bind, and what one more kW there would save:"]
     lines += [
-        f"  {b['node']} {b['side']} {b['limit_kw']:.4g} kW, {b['words']}: {b['value_eur_per_kw']:.4f} EUR per kW"
-        for b in limits
+        f"  {b['node']} {b['side']} {b['limit_kw']:.4g} kW, {b['words']}: {_eur(b['value_eur_per_kw'])} EUR per kW"
+        for b in worth
     ]
+    lines += [_peak_words(p) for p in paid]
     return "\n".join(lines)
 
 
-def _price_words(prices: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = ["What one more kWh drawn would cost (least and most of the day):"]
-    for node, p in prices.items():
-        low, high = p["least"], p["most"]
-        lines.append(
-            f"  {node}: {low['eur_per_kwh']:.3f} EUR/kWh at {low['at']}, {high['eur_per_kwh']:.3f} at {high['at']}"
-        )
-    shown, rest = lines[:13], len(lines) - 13
-    return "\n".join([*shown, f"  … and {rest} more nodes (see --json)"] if rest > 0 else shown)
+def _peak_words(p: Doc) -> str:
+    when, value = _times(p["set_at"]), _eur(p["value_eur_per_kw"])
+    if p["paid"]:
+        return f"  {p['commitment']}: the peak of {p['peak_kw']:.4g} kW, {when}: {value} EUR per kW less drawn then"
+    return f"  {p['commitment']}: kept to the {p['free_kw']:.4g} kW that are free, {when}: {value} EUR per kW"
 
 
-def _why_words(alternatives: list[Mapping[str, Any]]) -> str:
+def _times(slots: Sequence[Doc]) -> str:
+    """Intervals one after the other, the day said once; the first few."""
+    said = []
+    for k, slot in enumerate(slots[:TIMES_SHOWN]):
+        same_day = k > 0 and slot["words"].split()[:3] == slots[k - 1]["words"].split()[:3]
+        said.append(slot["words"].split()[-1] if same_day and slot["words"].count(" ") == 3 else slot["words"])
+    rest = len(slots) - len(said)
+    return ", ".join(said) + (f" and {rest} more {'time' if rest == 1 else 'times'}" if rest else "")
+
+
+def _price_words(prices: Mapping[str, Doc]) -> str:
+    lines = [f"  {node}: {_one_price(p)}" for node, p in prices.items()]
+    shown, rest = lines[:NODES_SHOWN], len(lines) - NODES_SHOWN
+    if rest > 0:
+        shown.append(f"  … and {rest} more {'node' if rest == 1 else 'nodes'} (see --json)")
+    return "\n".join(["What one more kWh drawn would cost (least and most of the day):", *shown])
+
+
+def _one_price(p: Doc) -> str:
+    low, high = p["least"], p["most"]
+    if low is None:
+        return "no more can be drawn at any time"
+    said = f"{low['eur_per_kwh']:.3f} EUR/kWh at {low['at']}, {high['eur_per_kwh']:.3f} at {high['at']}"
+    if high["eur_per_kwh"] - low["eur_per_kwh"] < 5e-4:
+        said = f"{low['eur_per_kwh']:.3f} EUR/kWh"
+    return f"{said}; no more can be drawn {_times(p['no_more'])}" if p["no_more"] else said
+
+
+def _why_words(alternatives: Sequence[Doc], others: int) -> str:
+    solved = [a for a in alternatives if a["extra"]["outcome"] != "no time"]
     if not alternatives:
         return "Why now and not then: no device chose when to run."
-    lines = ["Why now and not then:"]
-    for a in alternatives:
-        what = {"charge_kw": "charges", "discharge_kw": "discharges"}.get(a["variable"], "runs")
-        said = f"  {a['asset']} {what} {a['energy_kwh']:.2f} kWh {a['slot']['words']}"
-        extra = a["extra_eur"]
-        cost = "the same cost" if abs(extra) < SAME_EUR else f"{abs(extra):.4f} EUR {'more' if extra > 0 else 'less'}"
-        if a["next_best"] is None:
-            lines.append(f"{said}; held off, it would not run instead: {cost}")
-        else:
-            lines.append(f"{said}; next best {a['next_best']['words']}: {cost}")
-    return "\n".join(lines)
+    lines = [f"  {_one_why(a)}" for a in solved]
+    if others:
+        lines.append(f"  … and {others} more {'device' if others == 1 else 'devices'} that moved less energy")
+    return "\n".join(["Why now and not then:", *lines])
 
 
-def _change_words(changes: list[Mapping[str, Any]]) -> str:
+def _one_why(a: Doc) -> str:
+    what = {"charge_kw": "charges", "discharge_kw": "discharges"}.get(a["variable"], "runs")
+    said = f"{a['asset']} {what} {a['energy_kwh']:.2f} kWh {a['slot']['words']}"
+    d = a["extra"]
+    if d["outcome"] != "solved":
+        held = {"no plan": "held off, there would be no plan", "no bound": "held off, the plan would earn without end"}
+        return f"{said}; {held[d['outcome']]}"
+    instead = f"next best {a['next_best']['words']}" if a["next_best"] else "held off, it would not run instead"
+    return f"{said}; {instead}: {_extra_words(d)}"
+
+
+def _extra_words(d: Doc) -> str:
+    eur = d["eur"]
+    if max(abs(eur), d["uncertain_eur"]) < SAME_EUR:
+        cost = "the same cost"
+    elif not _is_known(d):
+        cost = f"less than the proof can tell ({_proof(d)} EUR)"
+    else:
+        proof = f" ± {_proof(d)}" if d["uncertain_eur"] >= SAME_EUR else ""
+        cost = f"{_eur(abs(eur))}{proof} EUR {'more' if eur > 0 else 'less'}"
+    return cost + _short_words(d)
+
+
+def _change_words(changes: Sequence[Doc]) -> str:
     if not changes:
         return "What would change it: nothing; the plan has no price and no forecast."
-    lines = ["What would change the cost most (input 10 % up / 10 % down):"]
+    sizes = [_size(c) for c in changes]
+    large = [c for c, size in zip(changes, sizes, strict=True) if size == "large"]
+    lines = [
+        f"  {c['words']}, {c['step']}: {_sign_words(c['up'])} / {_sign_words(c['down'])}" for c in large[:INPUTS_SHOWN]
+    ]
+    if any(c["step"].endswith("K") for c in large[:INPUTS_SHOWN]):
+        lines.append(f"    (warmer / colder, for heat losses and heat pumps; {ANY_MORE})")
+    for size, said in (("unknown", "less than the proof can tell"), ("small", "less than a cent")):
+        names = [c["words"] for c, s in zip(changes, sizes, strict=True) if s == size]
+        lines += [f"  {said}, up or down: {', '.join(names)}"] if names else []
+    return "\n".join(["What would change the cost most (up / down):", *lines]) if lines else ""
 
-    def eur(value: float | None) -> str:
-        return "no plan" if value is None else f"{value:+.2f} EUR"
 
-    lines += [f"  {c['words']}: {eur(c['up_eur'])} / {eur(c['down_eur'])}" for c in changes[:10]]
-    return "\n".join(lines)
+def _outcomes(c: Doc) -> set[str]:
+    return {c["up"]["outcome"], c["down"]["outcome"]}
+
+
+def _size(c: Doc) -> str:
+    """large | unknown | small | none, where nothing was solved."""
+    if _outcomes(c) == {"no time"}:
+        return "none"
+    sides = [c[side] for side in ("up", "down") if c[side]["outcome"] != "no time"]
+    if any(d["outcome"] != "solved" or _short_words(d) for d in sides):
+        return "large"
+    if any(abs(d["eur"]) >= CENT_EUR and _is_known(d) for d in sides):
+        return "large"
+    return "small" if all(abs(d["eur"]) + d["uncertain_eur"] < CENT_EUR for d in sides) else "unknown"
+
+
+def _sign_words(d: Doc) -> str:
+    if d["outcome"] != "solved":
+        return NO_PLAN[d["outcome"]]
+    if not _is_known(d) and d["uncertain_eur"] >= CENT_EUR:
+        return f"less than the proof can tell ({_proof(d)} EUR){_short_words(d)}"
+    proof = f" ± {_proof(d)}" if d["uncertain_eur"] >= CENT_EUR else ""
+    return f"{d['eur']:+.2f}{proof} EUR{_short_words(d)}"
+
+
+def _missing_words(doc: Doc) -> str:
+    missing = list(_not_solved(doc))
+    if not missing:
+        return ""
+    return f"Not solved within {doc['time_limit_s']:g} s: {', '.join(missing)}. `--time-limit` gives more time."
+
+
+def _not_solved(doc: Doc) -> Iterator[str]:
+    yield from (a["asset"] for a in doc["why"] if a["extra"]["outcome"] == "no time")
+    yield from (c["words"] for c in doc["would_change"] if "no time" in _outcomes(c))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridopt import __version__
-from gridopt.assets.base import CostKind, Floats, Ints, at
+from gridopt.assets.base import MONEY, Floats, Ints, at
 from gridopt.errors import VerificationError
 from gridopt.jobs import record
 from gridopt.model.assemble import Assembly, Block
@@ -24,6 +24,7 @@ from gridopt.model.inputs import Inputs
 from gridopt.model.schedule import Schedule
 from gridopt.report import kpi
 from gridopt.simulate.twin import Twin, twin
+from gridopt.solve.equal import ending_like
 from gridopt.solve.explain import binding_limits, marginal_prices
 from gridopt.solve.ladder import Solution, solve
 from gridopt.store import run_folder
@@ -39,8 +40,6 @@ PROVEN, DEGRADED = 0, 3
 SHOWN_FINDINGS = 10
 STORES = "stores.left"
 """Cost line of the twin: what its stores, and cars that stay, hold less at the end than the plan's."""
-MONEY: tuple[CostKind, ...] = ("cash", "wear", "value")
-"""What a saving is made of; penalties only stand for goals missed."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +113,17 @@ def plan(
     say("running the day by rule, to compare")
     by_rule = twin(inputs)
     clock.lap("twin")
+    compared = _comparison(solution, ledger, by_rule)
+    clock.lap("comparison")
     series = record.schedule_series(inputs, schedule, trace, marginal_prices(solution))
     doc, planned_with = record.pack(inputs)
     told = record.setpoints(inputs, schedule, trace, _devices(scenario))
+    plan_hash = record.plan_hash(doc["digest"], series, told, inputs.axis.start, inputs.axis.end)
     summary = {
-        **_identity(scenario, inputs, doc["digest"], record.plan_hash(doc["digest"], series), now),
+        **_identity(scenario, inputs, doc["digest"], plan_hash, now),
         **_topology(inputs),
         **_quality(solution, schedule, trace, ledger),
-        **_comparison(solution, trace, ledger, by_rule),
+        **compared,
         "kpi": _kpi(inputs, schedule, trace),
         "limits": _limits(inputs, solution),
     }
@@ -268,14 +270,16 @@ def _cost(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {name: {"eur": line.eur, "kind": line.kind} for name, line in ledger.lines.items()}
 
 
-def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin) -> dict[str, Any]:
+def _comparison(solution: Solution, ledger: Ledger, by_rule: Twin) -> dict[str, Any]:
     """The twin, and what the plan saves against it: penalties and breaches stand beside the saving, never inside.
 
-    A twin that ends with emptier stores has not saved anything: what it holds less is a cost line of its own.
+    A twin that ends with emptier stores has not saved anything: what it holds less is a cost line of its own. Where no
+    plan can end as the twin does, the saving is not known.
     """
     inputs = solution.assembly.inputs
-    left = Line(_left_in_stores(solution, ledger, trace, by_rule.trace), "value")
-    rule = Ledger(by_rule.ledger.lines | ({STORES: left} if abs(left.eur) > kpi.WORTH_EUR else {}))
+    left = _left_in_stores(solution, ledger, by_rule.trace)
+    worth = left is not None and abs(left) > kpi.WORTH_EUR
+    rule = Ledger(by_rule.ledger.lines | ({STORES: Line(left, "value")} if worth and left is not None else {}))
     return {
         "baseline": {
             "cost": _cost(rule),
@@ -296,52 +300,22 @@ def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin)
                 "assets": kpi.asset_kpis(inputs, by_rule.trace),
             },
         },
-        "savings_eur": rule.of(*MONEY) - ledger.of(*MONEY),
+        "savings_eur": None if left is None else rule.of(*MONEY) - ledger.of(*MONEY),
     }
 
 
-def _left_in_stores(solution: Solution, ledger: Ledger, plan: Trace, rule: Trace) -> float:
-    """What ``rule`` holds less than ``plan``, of that ledger, at the end, where a store must end at a goal [EUR].
+def _left_in_stores(solution: Solution, ledger: Ledger, rule: Trace) -> float | None:
+    """What the plan would save if it ended its day as ``rule`` does: no fuller stores, no fuller cars [EUR].
 
-    A kWh counts what the plan would have paid for one more there: the dual of its goal, seen at ``end_short_kwh``.
-    Where the plan pays penalties, they are in that dual; they must not slip into the saving, so a kWh then counts no
-    more than the dearest energy on offer.
+    The plan's money less that of the best plan found with that end. Goals which that one misses for it count against
+    it at their price; goals it misses less do not count for it. None where there is no such plan.
     """
-    most = _dearest_energy(solution.assembly.inputs) if ledger.of("penalty") > kpi.WORTH_EUR else np.inf
-    eur = 0.0
-    for block, here, there in zip(solution.assembly.blocks, plan.steps, rule.steps, strict=True):
-        missing = block.columns("end_short_kwh")
-        if missing is None:
-            continue
-        (stock,) = (s for s in block.group.family.states if s.endswith("_kwh"))
-        worth = np.clip(-solution.reduced[missing[:, 0]], 0.0, most)
-        eur += float(worth @ (here[stock][:, -1] - there[stock][:, -1]))
-    return eur + _drawn_in_advance(solution, plan, rule)
-
-
-def _drawn_in_advance(solution: Solution, plan: Trace, rule: Trace) -> float:
-    """What ``rule`` drew less than ``plan`` for goals that lie beyond the horizon, such as cars that leave tomorrow.
-
-    Nobody knows tomorrow's price here: a kWh counts the mean of the plan's marginal prices at the device's node.
-    """
-    inputs = solution.assembly.inputs
-    price = np.maximum(marginal_prices(solution).mean(axis=1), 0.0)
-    eur = 0.0
-    for group, here, there in zip(inputs.groups, plan.steps, rule.steps, strict=True):
-        goes_on = group.family.goes_on(group.columns)
-        if goes_on is None:
-            continue
-        for port in group.family.ports:
-            name = f"{port.name}_kw"
-            more = (here[name] - there[name]).sum(axis=1) * inputs.axis.step_h * goes_on
-            eur += float(price[group.nodes[port.name]] @ more)
-    return eur
-
-
-def _dearest_energy(inputs: Inputs) -> float:
-    """Highest price of energy that is paid in cash [EUR/kWh]."""
-    prices = [c.price_above.max() for c in inputs.commitments if c.measure == "energy" and c.kind == "cash"]
-    return float(max([0.0, *prices]))
+    x = ending_like(solution, rule)
+    if x is None:
+        return None
+    schedule = solution.assembly.schedule(x)
+    equal = bill(solution.assembly.inputs, schedule.net_kw, replay(solution.assembly.inputs, schedule))
+    return ledger.of(*MONEY) - equal.of(*MONEY) - max(equal.of("penalty") - ledger.of("penalty"), 0.0)
 
 
 def _kpi(inputs: Inputs, schedule: Schedule, trace: Trace) -> dict[str, Any]:

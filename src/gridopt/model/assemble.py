@@ -40,7 +40,7 @@ def assemble(inputs: Inputs) -> Assembly:
     blocks = [_add_group(b, inputs, group, balance, shift) for group in inputs.groups]
     commitments, whole = [], []
     reach = None
-    for c in inputs.commitments:
+    for c in inputs.weighted:
         if c.is_boundary_price:
             commitments.append(CommitmentColumns(NONE, NONE, NONE, b.rows, 0))
             continue
@@ -81,7 +81,7 @@ def _boundary_prices(inputs: Inputs) -> tuple[Floats, Floats]:
     """(N, T) EUR/kWh of power drawn from, and given to, each node's parent."""
     shape = (len(inputs.nodes), inputs.axis.steps)
     above, below = np.zeros(shape), np.zeros(shape)
-    for c in inputs.commitments:
+    for c in inputs.weighted:
         if c.is_boundary_price and c.flows[0].node is not None:
             k = inputs.node_index[c.flows[0].node]
             above[k] += c.price_above
@@ -139,8 +139,9 @@ def _bound_directions(
     low, high = reach or reach_of(inputs, blocks)
     for k, c in enumerate(nodes):
         if len(c.import_) and int(c.import_[0]) in endless:
-            lp.upper[c.import_] = np.minimum(lp.upper[c.import_], high[k].clip(0))
-            lp.upper[c.export] = np.minimum(lp.upper[c.export], (-low[k]).clip(0))
+            # A little beyond, so that it never binds: it is no limit of the user's.
+            lp.upper[c.import_] = np.minimum(lp.upper[c.import_], high[k].clip(0) + 1.0)
+            lp.upper[c.export] = np.minimum(lp.upper[c.export], (-low[k]).clip(0) + 1.0)
 
 
 # --- families --------------------------------------------------------------------------------------------------------
@@ -152,10 +153,11 @@ def _add_group(b: Builder, inputs: Inputs, group: Group, balance: Ints, shift: F
     numbers = t.numbers(group.columns, inputs.axis.step_h, n)
     block = Block(group, t, b.columns, b.rows)
     cost = np.zeros((n, t.width))
-    for terms, constant in t.costs.values():
+    counts = {c.name: inputs.counts(c.kind) for c in group.family.costs}
+    for name, (terms, constant) in t.costs.items():
         if len(terms.column):
-            cost[:, terms.column] += terms.value.evaluate(numbers)
-        b.offset += float(constant.evaluate(numbers).sum())
+            cost[:, terms.column] += counts[name] * terms.value.evaluate(numbers)
+        b.offset += counts[name] * float(constant.evaluate(numbers).sum())
     columns = b.add_columns(
         t.lower.evaluate(numbers).ravel(), t.upper.evaluate(numbers).ravel(), cost.ravel(), n * t.width
     ).reshape(n, t.width)

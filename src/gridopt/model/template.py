@@ -105,7 +105,7 @@ class Slots:
         self._of: dict[int, tuple[str, int]] = {}
         for name in names:
             param = b.component(name)
-            for k, data in enumerate(param.values()) if name in series else [(-1, param)]:
+            for k, data in param.items() if name in series else [(-1, param)]:
                 self._of[id(data)] = (name, k)
         self._place: dict[tuple[str, int], int] = {}
 

@@ -12,6 +12,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from gridopt.model.assemble import SemiSet, WholeSet
 from gridopt.solve.session import Answer, Session
 
 TOLERANCE = 1e-6
+PERTURBATION = "dual_simplex_cost_perturbation_multiplier"
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Branch:
     def __init__(
         self,
         session: Session,
+        mate: Session,
         relaxed: Answer,
         lower: Floats,
         upper: Floats,
@@ -49,8 +52,11 @@ class Branch:
         pairs: tuple[Ints, Ints],
         count: Callable[[Answer], None],
     ) -> None:
-        """``session`` holds the LP with the bounds ``lower``, ``upper`` and was just solved to ``relaxed``."""
-        self.session, self._count = session, count
+        """``session`` holds the LP with the bounds ``lower``, ``upper`` and was just solved to ``relaxed``.
+
+        ``mate`` holds the same LP, for the other one of two parts: they are solved side by side.
+        """
+        self.session, self._mate, self._count = session, mate, count
         first, second = pairs
         none = np.zeros(0, np.int64)
         sets = [w.columns for w in whole]
@@ -92,12 +98,17 @@ class Branch:
 
         ``ceiling``: objective of a plan already known (inf = none); points above it are of no use.
         """
+        # Nodes start warm a few hundred pivots from their optimum: perturbed costs only have to be undone again.
+        for session in (self.session, self._mate):
+            session.option(PERTURBATION, 0.0)
         try:
             while self._open and time.perf_counter() < until:
                 if self._open[0][0] >= self._top(ceiling) - slack:
                     break
                 self._dive(heapq.heappop(self._open)[2], ceiling, slack, until)
         finally:
+            for session in (self.session, self._mate):
+                session.option(PERTURBATION, 1.0)
             self.session.bounds(self.columns, *self._own)
 
     def _dive(self, node: _Node, ceiling: float, slack: float, until: float) -> None:
@@ -109,9 +120,9 @@ class Branch:
                 heapq.heappush(self._open, (node.bound, next(self._order), node))
                 return
             parts = [(node.lower, node.upper)] if x is None else self._split(node, x)
-            found = [self._solve(node, *part, self._top(ceiling) - slack) for part in parts]
+            found = self._solve(node, parts, self._top(ceiling) - slack)
             top = self._top(ceiling)
-            children = sorted((c for c in found if c is not None and c.bound < top), key=lambda c: c.bound)
+            children = sorted((c for c in found if c.bound < top), key=lambda c: c.bound)
             going = next((c for c in children if c.x is not None and c.bound < top - slack), None)
             for child in children:
                 if child is not going:
@@ -121,15 +132,21 @@ class Branch:
         """Cost of the best plan known."""
         return min(ceiling, self.best.objective if self.best is not None else np.inf)
 
-    def _solve(self, parent: _Node, lower: Floats, upper: Floats, cutoff: float) -> _Node | None:
-        """A part's LP; None when it has no plan, or a whole one, which is kept where it is the best so far."""
-        self.session.bounds(self.columns, lower, upper)
-        self.session.restore(parent.basis)
-        answer = self.session.run(cutoff=cutoff if np.isfinite(cutoff) else None)
+    def _solve(self, parent: _Node, parts: list[tuple[Floats, Floats]], cutoff: float) -> list[_Node]:
+        """The parts' LPs, side by side; without those that have no plan, or a whole one, kept if the best so far."""
+        with ThreadPoolExecutor(1) as beside:  # HiGHS lets go of the interpreter while it runs
+            others = [beside.submit(_warm, self._mate, self.columns, part, parent.basis, cutoff) for part in parts[1:]]
+            solved = [_warm(self.session, self.columns, parts[0], parent.basis, cutoff), *(o.result() for o in others)]
+        found = [self._node(parent, part, *s, cutoff) for part, s in zip(parts, solved, strict=True)]
+        return [n for n in found if n is not None]
+
+    def _node(
+        self, parent: _Node, part: tuple[Floats, Floats], answer: Answer, basis: Any, cutoff: float
+    ) -> _Node | None:
         self.nodes += 1
         self._count(answer)
         if answer.status == "cutoff":
-            return _Node(max(cutoff, parent.bound), lower, upper, None, parent.basis)
+            return _Node(max(cutoff, parent.bound), *part, None, parent.basis)
         if answer.status != "optimal":
             return None
         x = answer.x[self.columns]
@@ -137,7 +154,7 @@ class Branch:
             if self.best is None or answer.objective < self.best.objective:
                 self.best = answer
             return None
-        return _Node(max(answer.objective, parent.bound), lower, upper, x, self.session.basis())
+        return _Node(max(answer.objective, parent.bound), *part, x, basis)
 
     def _undecided(self, x: Floats) -> bool:
         fraction = self._fractions(x)
@@ -174,3 +191,13 @@ class Branch:
             other[self._first.start + pair] = 0.0
             return [low, (node.lower, other)]
         return [low, high]
+
+
+def _warm(
+    session: Session, columns: Ints, part: tuple[Floats, Floats], basis: Any, cutoff: float
+) -> tuple[Answer, Any]:
+    """A part's LP from its parent's basis, and the basis it ends with."""
+    session.bounds(columns, *part)
+    session.restore(basis)
+    answer = session.run(cutoff=cutoff if np.isfinite(cutoff) else None)
+    return answer, session.basis()

@@ -36,6 +36,8 @@ Tell = Callable[[str], None]
 OPTIMAL_GAP = 1e-6
 EMERGENCY_GAP = 1e-4
 """Emergencies are the least there can be but for this share, or for this many kWh."""
+EMERGENCY_SLACK_KWH = 1e-5
+"""What the least emergencies may be exceeded by: at a solver's own tolerance it finds the best plan cut off."""
 MANY_DECISIONS = 2000
 """With more, HiGHS's own search of the whole is hopeless, and the large decisions have all the time."""
 SHARE_FIRST = 0.1
@@ -91,15 +93,23 @@ def solve(inputs: Inputs, tell: Tell | None = None, until: float | None = None, 
     return _Search(a, tell or (lambda _: None), until, explained, seconds).run()
 
 
-def solve_around(a: Assembly, x: Floats, emergency: float) -> Answer | None:
-    """A cheap whole plan of a programme, with the large decisions as ``x`` took them; None where there is none.
+def solve_around(a: Assembly, x: Floats, emergency: float, limit_s: float) -> Floats:
+    """A good whole plan of a programme that differs a little from the one ``x`` solves; returns its columns.
 
-    ``emergency``: the most that its emergencies may sum to [kWh]. ``x`` has the programme's columns.
+    The large decisions are kept as ``x`` took them, unless few decisions make a new search cheap or no plan keeps them:
+    then it is planned anew for ``limit_s`` seconds. ``emergency``: the most that its emergencies may sum to [kWh].
+    Raises InfeasibleError or NoPlanError.
     """
-    search = _Search(a, lambda _: None, None, explained=False)
-    if emergency > 0:
-        search.allow_emergency(emergency)
-    return search.around(x)
+
+    def search() -> _Search:
+        found = _Search(a, lambda _: None, time.perf_counter() + limit_s, explained=False)
+        if emergency > 0:
+            found.allow_emergency(emergency)
+        return found
+
+    one = search()
+    answer = None if one.is_cheap() else one.around(x)
+    return search().run().x if answer is None else answer.x
 
 
 class _Search:
@@ -137,6 +147,10 @@ class _Search:
 
     def _left(self) -> float:
         return self.until - time.perf_counter()
+
+    def is_cheap(self) -> bool:
+        """Whether few decisions make the full MILP cheap."""
+        return self._decision_count() <= self.inputs.target.exact_decisions
 
     def _in_time(self) -> bool:
         """Whether a search may begin."""
@@ -192,7 +206,7 @@ class _Search:
         best = _better(best, self._hold(relaxed, self.a.semi, self.a.whole))
         rung = "rounding"
         self._lap("rounding")
-        if self._decision_count() <= target.exact_decisions and self._missed(best, bound, target.exact_gap):
+        if self.is_cheap() and self._missed(best, bound, target.exact_gap):
             self.tell("deciding everything at once")
             best, bound = self._full(relaxed, best, bound, target.exact_gap, min(self._left(), target.exact_limit_s))
             rung = "full MILP"
@@ -314,7 +328,7 @@ class _Search:
     def _keep_emergency(self, total: float) -> None:
         """Hold the emergencies' weighted sum at its least value; inf lets it free again."""
         self.emergency = max(total, 0.0) if np.isfinite(total) else 0.0
-        self._most = self.emergency * (1 + 1e-7) + 1e-6 if np.isfinite(total) else np.inf
+        self._most = self.emergency * (1 + 1e-6) + EMERGENCY_SLACK_KWH if np.isfinite(total) else np.inf
         if self._cap_row is None:
             self._cap_row = self._add_cap(self.session)
         self.session.row_bounds(self._cap_row, -np.inf, self._most)
@@ -439,7 +453,7 @@ class _Search:
         until = self.until if decisions > MANY_DECISIONS else self.until - (1 - SHARE_FIRST) * left
         again = self._count(self.session.run(), "lps")
         search = Branch(
-            self.session, again, self.lower, self.upper, semi, whole, self._needed_pairs(),
+            self.session, self._mate(), again, self.lower, self.upper, semi, whole, self._needed_pairs(),
             lambda answer: self._note(answer),
         )  # fmt: skip
         gap = self.inputs.target.gap
@@ -539,6 +553,14 @@ class _Search:
             else:  # what the last LP found differs a little from what was searched for
                 share *= 0.3
         return best, bound
+
+    def _mate(self) -> Session:
+        """A second session with the programme as it stands."""
+        mate = Session(self.a.lp)
+        mate.bounds(np.arange(len(self.lower)), self.lower, self.upper)
+        if self._cap_row is not None:
+            self._add_cap(mate)
+        return mate
 
     def _milp(self) -> Milp:
         milp = Milp(self.a.lp, self.lower, self.upper, self.a.semi, self.a.whole)

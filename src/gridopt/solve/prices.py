@@ -21,6 +21,8 @@ from gridopt.solve.held import held
 from gridopt.solve.ladder import Solution
 from gridopt.solve.rounding import TOLERANCE
 
+ROOM_KW = 1e-4
+"""Less room than this is none: it is the tolerance of the emergencies' sum, spread over a step, and not to be used."""
 DUAL_TOLERANCE = 1e-7
 """HiGHS's dual feasibility: a reduced cost further on the wrong side of zero tells that the search held the column."""
 
@@ -31,7 +33,7 @@ def marginal_prices(solution: Solution) -> Floats:
     The decisions stay as they are, and so do the emergencies: a node that is closed, or stands at its limit with
     nothing below it that could give way, has no price. Never more than what a plan with a little more load there costs,
     and just that much, except where what answers is tied to three or more things at once: a comfort band's edge, a rule
-    of the user, a contract over several nodes or steps. There a lower value of the range may stand.
+    of the user, one peak below another, a contract over several nodes or steps. A lower value may stand there.
     """
     a = solution.assembly
     price = -solution.price[: len(a.lp.row_lower)]
@@ -64,8 +66,8 @@ class _Moves:
 def _moves(solution: Solution) -> _Moves:
     a, x, reduced = solution.assembly, solution.x, solution.reduced
     lower, upper = held(a, x)
-    up = (x < upper - TOLERANCE) & (reduced >= -DUAL_TOLERANCE)
-    down = (x > lower + TOLERANCE) & (reduced <= DUAL_TOLERANCE)
+    up = (x < upper - ROOM_KW) & (reduced >= -DUAL_TOLERANCE)
+    down = (x > lower + ROOM_KW) & (reduced <= DUAL_TOLERANCE)
     m = a.lp.matrix().tocoo()
     free = (up | down)[m.col]
     row, column, value = m.row[free].astype(np.int64), m.col[free].astype(np.int64), m.data[free]

@@ -64,7 +64,7 @@ def device(
     """One device; what is not given is the default."""
     user: dict[str, Any] = {}
     for p in family.parameters:
-        value = given.pop(p.name, p.default)
+        value = given.pop(p.name, np.nan if p.optional and p.default is None else p.default)
         assert value is not None, f"{p.name} is required"
         dtype = object if p.kind == "choice" else bool if p.kind == "flag" else np.float64
         user[p.name] = series(value)[None] if p.kind == "series" else np.array([value], dtype)

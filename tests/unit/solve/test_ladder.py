@@ -453,8 +453,8 @@ def test_what_is_short_by_hand() -> None:
     plan = optimum(heated([2.0, 10.0, 5.0], {}))
     s = plan.solution
     assert s.emergency == pytest.approx(2.0)
-    assert plan.value("demand", "unmet_kw") == pytest.approx([0, 2, 0], abs=2e-6)
-    assert s.objective == pytest.approx(0.1 * (2 + 8 + 5), abs=2e-6)
+    assert plan.value("demand", "unmet_kw") == pytest.approx([0, 2, 0], abs=3e-5)
+    assert s.objective == pytest.approx(0.1 * (2 + 8 + 5), abs=3e-5)
     assert s.rung == "lp"
 
 
@@ -470,8 +470,8 @@ def test_the_least_shortfall_lies_where_it_saves_most() -> None:
     rule = LinearRule("gas", tuple((1.0, "asset", "boiler", "input_kw", t) for t in range(3)), -INF, 10.0)
     plan = optimum(heated([4.0, 4.0, 4.0], {}, gas=[0.1, 0.3, 0.2], rules=(rule,)))
     assert plan.solution.emergency == pytest.approx(2.0)
-    assert plan.value("demand", "unmet_kw") == pytest.approx([0, 2, 0], abs=1e-5)
-    assert plan.cost_eur == pytest.approx(0.1 * 4 + 0.3 * 2 + 0.2 * 4, abs=1e-5)
+    assert plan.value("demand", "unmet_kw") == pytest.approx([0, 2, 0], abs=3e-5)
+    assert plan.cost_eur == pytest.approx(0.1 * 4 + 0.3 * 2 + 0.2 * 4, abs=3e-5)
 
 
 def test_half_hours_of_shortfall_are_counted_in_kwh() -> None:
@@ -494,8 +494,8 @@ def test_a_boiler_that_cannot_run_so_low_leaves_a_shortfall() -> None:
     """Whole decisions alone make it needed: 2 kW lie below the least power, nothing stores or throws away heat."""
     plan = optimum(heated([2.0, 5.0, 5.0], {"power_min_kw": 4.0}))
     assert plan.solution.emergency == pytest.approx(2.0)
-    assert plan.value("demand", "unmet_kw") == pytest.approx([2, 0, 0], abs=1e-5)
-    assert plan.cost_eur == pytest.approx(1.0, abs=1e-5)
+    assert plan.value("demand", "unmet_kw") == pytest.approx([2, 0, 0], abs=3e-5)
+    assert plan.cost_eur == pytest.approx(1.0, abs=3e-5)
 
 
 def test_a_shortfall_larger_than_the_relaxations() -> None:
