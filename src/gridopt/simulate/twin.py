@@ -16,6 +16,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from gridopt.assets.base import Floats, State, Values
+from gridopt.clock import runs
 from gridopt.model.inputs import Group, Inputs
 from gridopt.model.template import template
 from gridopt.verify.ledger import Ledger, bill
@@ -212,7 +213,8 @@ def _keep_limit(
 ) -> None:
     """Shed below node k until its net power lies within [low, high], or nothing is left to shed."""
     below = branch[[k], :].toarray()[0] > 0
-    for q in backwards:
+    for j, q in enumerate(backwards):
+        peers = [r for r in backwards[j:] if r.group.family is q.group.family]
         for port in q.group.family.ports:
             name, stuck = f"{port.name}_kw", np.zeros(q.group.n, bool)
             for _ in range(TRIES):
@@ -221,16 +223,44 @@ def _keep_limit(
                 if cut == 0.0:
                     return
                 power = q.flows[name]
-                share = np.maximum(np.sign(cut) * power, 0.0) * below[q.group.nodes[port.name]] * ~stuck
-                if share.sum() <= TOLERANCE_KW:
+                able = [np.maximum(np.sign(cut) * r.flows[name], 0.0) * below[r.group.nodes[port.name]] for r in peers]
+                able[0] *= ~stuck
+                if able[0].sum() <= TOLERANCE_KW:
                     break
+                asked = _asked(peers, t, able, abs(cut))
                 _add(own, q, -1.0)
                 does = {c: q.flows.get(c, value) for c, value in q.command.items()}
-                wanted = q.group.family.shed(q.at(t)[0], q.state, does, port.name, cut * share / share.sum())
+                wanted = q.group.family.shed(q.at(t)[0], q.state, does, port.name, np.sign(cut) * asked)
                 q.act(t, {c: q.command[c] if c in q.fixed else value for c, value in wanted.items()})
                 _add(own, q, 1.0)
                 # What one device cannot shed is asked of the others.
                 stuck |= np.abs(q.flows[name] - power) <= TOLERANCE_KW
+
+
+def _asked(peers: list[_Player], t: int, able: list[Floats], cut_kw: float) -> Floats:
+    """(n,) what each device of the first of ``peers`` is asked for: in proportion to what it draws.
+
+    Where devices differ in how long they can wait, it is asked in that order of those of all peers.
+    """
+    waits = np.concatenate([_patience(r, t) for r in peers])
+    if np.isnan(waits).all():
+        return np.asarray(cut_kw * able[0] / able[0].sum())
+    power = np.concatenate(able)
+    asked = cut_kw * power / power.sum()
+    queue = np.argsort(-waits, kind="stable")[: int((~np.isnan(waits)).sum())]
+    before = np.cumsum(power[queue]) - power[queue]
+    asked[queue] = np.clip(asked[queue].sum() - before, 0.0, power[queue])
+    return np.asarray(asked[: len(able[0])])
+
+
+def _patience(q: _Player, t: int) -> Floats:
+    """(n,) how long each device can wait [h]; least where a person holds it, NaN where it makes no difference."""
+    p, local, _ = q.at(t)
+    waits = q.group.family.patience(p, q.state)
+    if waits is None:
+        return np.full(q.group.n, np.nan)
+    held = [where[np.arange(q.group.n), local] for _, where in q.held.values()]
+    return np.where(np.any(held, axis=0) & np.isfinite(waits), -np.inf, waits) if held else waits
 
 
 def _breaches(inputs: Inputs, net: Floats, low: Floats, high: Floats) -> list[Breach]:
@@ -238,9 +268,8 @@ def _breaches(inputs: Inputs, net: Floats, low: Floats, high: Floats) -> list[Br
     for k, node in enumerate(inputs.nodes):
         for side, over in (("import", net[k] - high[k]), ("export", low[k] - net[k])):
             where = over > 1e-5 * np.maximum(1.0, np.abs(net[k]))
-            edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(int)))
-            for first, last in edges.reshape(-1, 2):
+            for first, last in runs(where):
                 piece = over[first:last]
                 energy = float(piece.sum()) * inputs.axis.step_h
-                out.append(Breach(node.id, side, int(first), int(last), float(piece.max()), energy))
+                out.append(Breach(node.id, side, first, last, float(piece.max()), energy))
     return out

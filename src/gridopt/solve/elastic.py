@@ -167,6 +167,7 @@ class _Builder:
         self.a = a
         lp, matrix = a.lp, a.lp.matrix().tocoo()
         self.lower, self.upper = np.minimum(lp.lower, lp.upper), np.maximum(lp.lower, lp.upper)
+        self._unbound()
         self.row_lower = [np.minimum(lp.row_lower, lp.row_upper)]
         self.row_upper = [np.maximum(lp.row_lower, lp.row_upper)]
         self.i: list[Ints] = [matrix.coords[0].astype(np.int64)]
@@ -177,6 +178,16 @@ class _Builder:
         self.weight: list[Floats] = []
         self.step: list[Ints] = []
         self.columns, self.rows, self.items = len(lp.cost), len(lp.row_lower), 0
+
+    def _unbound(self) -> None:
+        """Bounds that only follow from limits, for the sake of decisions, would stand where those limits give."""
+        for node, place in zip(self.a.inputs.nodes, self.a.nodes, strict=True):
+            low, high = node.net_bounds()
+            if len(place.import_):
+                self.upper[place.import_], self.upper[place.export] = high, -low
+        for c in self.a.commitments:
+            for columns in (c.above, c.below, c.over):
+                self.upper[columns[columns >= 0]] = np.inf
 
     def _add_columns(self, category: int, item: Ints, weight: Floats | float, step: Ints | int) -> Ints:
         n = len(item)

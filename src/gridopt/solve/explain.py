@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from gridopt.assets.base import Floats, Whole
 from gridopt.assets.weather import cop_series
+from gridopt.clock import runs
 from gridopt.errors import InfeasibleError, NoPlanError, UnboundedError
 from gridopt.model.inputs import Commitment, Group, Inputs, Pin
 from gridopt.model.schedule import Schedule
@@ -203,15 +204,9 @@ def binding_peaks(solution: Solution) -> list[BindingPeak]:
 
 def _alike(where: npt.NDArray[np.bool_], value: Floats) -> Iterator[tuple[int, int]]:
     """Runs of true over which a value stays the same."""
-    for first, last in _runs(where):
+    for first, last in runs(where):
         edges = [first, *(first + 1 + np.flatnonzero(np.diff(value[first:last]))).tolist(), last]
         yield from pairwise(edges)
-
-
-def _runs(where: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(int)))
-    for first, last in edges.reshape(-1, 2):
-        yield int(first), int(last)
 
 
 # --- other plans -----------------------------------------------------------------------------------------------------
@@ -292,7 +287,7 @@ def alternative(solution: Solution, asset: str, again: Again = again_quietly) ->
     before = _power(inputs, schedule, asset)
     best: tuple[float, str, int, int] | None = None
     for variable, power in before.items():
-        slots = _run(schedule.value(inputs, asset, start), power) if start else list(_runs(power > BUSY_KW))
+        slots = _run(schedule.value(inputs, asset, start), power) if start else runs(power > BUSY_KW)
         for first, last in slots:
             energy = float(power[first:last].sum()) * inputs.axis.step_h
             if best is None or energy > best[0] + 1e-9:
@@ -315,7 +310,7 @@ def _next_slot(
     inputs, schedule = other.assembly.inputs, other.assembly.schedule(other.x)
     value, after = schedule.value(inputs, asset, variable), _power(inputs, schedule, asset)[variable]
     gained = np.where(after - before > BUSY_KW, after - before, 0.0)
-    slots = _run(value, after) if started else list(_runs(gained > 0.0))
+    slots = _run(value, after) if started else runs(gained > 0.0)
     if not slots:
         return -1, -1, ()
     first, last = max(slots, key=lambda s: gained[s[0] : s[1]].sum())

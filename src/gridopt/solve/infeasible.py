@@ -24,7 +24,7 @@ that into ``culprits`` and ``mends``; ``whole`` keeps decisions whole on the way
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,11 +53,36 @@ _NONE = np.zeros(0, np.int64)
 
 @dataclass(frozen=True)
 class Explanation:
-    """What contradicts, and what would mend it: any ONE of ``options`` does."""
+    """What contradicts, and what would mend it: any ONE of ``options`` does.
 
-    culprits: tuple[Culprit, ...]
-    options: tuple[Option, ...]
-    words: str
+    ``whole``: only with decisions kept whole; ``late_s``: the seconds after which the search was given up, if it was.
+    """
+
+    culprits: tuple[Culprit, ...] = ()
+    options: tuple[Option, ...] = ()
+    whole: bool = False
+    late_s: float | None = None
+
+    @property
+    def words(self) -> str:
+        if not self.culprits:
+            return TEXTS["none"] if self.late_s is None else TEXTS["late"].format(limit=tidy(self.late_s))
+        out = [TEXTS["head.whole" if self.whole else "head"], *lines(self.culprits)]
+        if not self.options:
+            out.append(TEXTS["mend.none"])
+        elif len(self.options) == 1:
+            out.append(TEXTS["mend.one"].format(option=self.options[0].words))
+        else:
+            out.append(TEXTS["mend.many"])
+            out += [TEXTS["option"].format(number=k, words=o.words) for k, o in enumerate(self.options, 1)]
+        return "\n".join(out)
+
+    def placed(self, places: Mapping[str, str]) -> Explanation:
+        """With limits that are written elsewhere than in a number of the scenario mended there.
+
+        ``places``: ``node.ID.KEY`` → file and column, or line.
+        """
+        return replace(self, options=tuple(Option(tuple(m.placed(places) for m in o.mends)) for o in self.options))
 
 
 def explain(a: Assembly, whole: bool = False, limit_s: float = 20.0) -> Explanation:
@@ -69,7 +94,7 @@ def explain(a: Assembly, whole: bool = False, limit_s: float = 20.0) -> Explanat
     """
     deadline = time.perf_counter() + limit_s
     if has_plan(a, whole, deadline):
-        return Explanation((), (), TEXTS["none"])
+        return Explanation()
     found = _Search(a, whole, deadline, limit_s).explain()
     if whole or count_decisions(a) > MOST_DECISIONS:
         return found
@@ -96,7 +121,8 @@ class _Search:
         for lead in (LIMIT, PIN, RULE):
             if (self.e.category == lead).any():
                 self._lead(lead)
-        return Explanation(tuple(self.culprits), tuple(self.options), self._words())
+        late = self.whole and not self.culprits and time.perf_counter() >= self.deadline
+        return Explanation(tuple(self.culprits), tuple(self.options), self.whole, self.limit_s if late else None)
 
     def _all_free(self) -> bool:
         """Whether limits, pins and rules together can restore a plan."""
@@ -221,17 +247,3 @@ class _Search:
 
     def _suffices(self, mends: Iterable[Mend]) -> bool:
         return bool(has_plan(assemble(apply(self.a.inputs, mends)), self.whole, self.deadline))
-
-    def _words(self) -> str:
-        if not self.culprits:
-            late = self.whole and time.perf_counter() >= self.deadline
-            return TEXTS["late"].format(limit=tidy(self.limit_s)) if late else TEXTS["none"]
-        out = [TEXTS["head.whole" if self.whole else "head"], *lines(self.culprits)]
-        if not self.options:
-            out.append(TEXTS["mend.none"])
-        elif len(self.options) == 1:
-            out.append(TEXTS["mend.one"].format(option=self.options[0].words))
-        else:
-            out.append(TEXTS["mend.many"])
-            out += [TEXTS["option"].format(number=k, words=o.words) for k, o in enumerate(self.options, 1)]
-        return "\n".join(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -53,6 +53,11 @@ class Mend:
         span = when(axis, self.first, self.last)
         words = TEXTS[key].format(id=self.id, quantity=self.quantity, old=tidy(self.old), new=new, when=span)
         return replace(self, words=words, setting=f"node.{self.id}.{self.quantity}={new}" if one_number else None)
+
+    def placed(self, places: Mapping[str, str]) -> Mend:
+        """With the place where its limit is written, if that is no number to be set."""
+        place = places.get(f"node.{self.id}.{self.quantity}") if self.kind == "limit" else None
+        return self if place is None else replace(self, words=f"{self.words} ({place})", setting=None)
 
     def loosened(self, axis: Axis) -> Mend:
         """With a little more room; a pin is released."""

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from gridopt.assets.base import Exclusive, Floats, Ints, SemiContinuous, Whole
-from gridopt.clock import Axis
+from gridopt.clock import Axis, runs
 from gridopt.model.assemble import Assembly
 from gridopt.model.inputs import Inputs, LinearRule, Node, Pin
 from gridopt.solve.culprits import Culprit, Powers, beside, who
@@ -52,7 +52,7 @@ class Reader:
         for k, node in enumerate(self.inputs.nodes):
             for side, sign, over in zip(("import", "export"), (1.0, -1.0), self._over(k), strict=True):
                 hit = over > TOLERANCE
-                culprits += [self._limit(k, side, sign, over, first, last) for first, last in _runs(hit)]
+                culprits += [self._limit(k, side, sign, over, first, last) for first, last in runs(hit)]
                 wanted = sign * self._net[k] + node.reserve_kw
                 mends += _limit_mends(self.axis, node, f"{side}_max_kw", wanted, hit)
         return culprits, mends
@@ -108,7 +108,7 @@ class Reader:
             places = np.array(found)
             hit = np.zeros(self.axis.steps, bool)
             hit[h.step[places]] = True
-            for first, last in _runs(hit):
+            for first, last in runs(hit):
                 here = places[(h.step[places] >= first) & (h.step[places] < last)]
                 culprit, mend = (self._outage if name == "outage" else self._pin)(asset, here, off[here], first, last)
                 culprits.append(culprit)
@@ -183,17 +183,11 @@ class Reader:
         for (name, quantity), by_step in missed.items():
             hit = np.zeros(T, bool)
             hit[[t for t in by_step if t >= 0]] = True
-            for first, last in _runs(hit) or [(0, T)]:
+            for first, last in runs(hit) or [(0, T)]:
                 most = max(v for t, v in by_step.items() if t < 0 or first <= t < last)
                 culprit = Culprit("asset", name, quantity, first, last, 0.0, most, unit_of(quantity))
                 culprits.append(culprit.told(self.axis, "asset"))
         return culprits
-
-
-def _runs(hit: Bools) -> list[tuple[int, int]]:
-    """Contiguous True entries as [first, last)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], hit, [False]]).astype(np.int8)))
-    return [(int(f), int(e)) for f, e in edges.reshape(-1, 2)]
 
 
 def _span(rules: Sequence[LinearRule], steps: int) -> tuple[int, int]:
@@ -209,7 +203,7 @@ def _limit_mends(axis: Axis, node: Node, quantity: str, wanted: Floats, hit: Boo
     values: Floats = getattr(node, quantity)
     one_number = bool((values == values[0]).all())
     mends: list[Mend] = []
-    for first, last in [(0, axis.steps)] if one_number and hit.any() else _runs(hit):
+    for first, last in [(0, axis.steps)] if one_number and hit.any() else runs(hit):
         at = first + np.flatnonzero(hit[first:last])
         worst = at[np.abs(wanted[at] - values[at]).argmax()]
         new = away(quantity, float(wanted[at].min() if quantity in SHRINKING else wanted[at].max()))

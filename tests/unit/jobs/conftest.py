@@ -13,6 +13,7 @@ import pytest
 from gridopt.assets import family
 from gridopt.clock import Axis, day_axis
 from gridopt.model.inputs import INF, Commitment, Flow, Group, Inputs, LinearRule, Node, Pin, Target, make_groups
+from gridopt.scenario.objective import Objective
 
 NOW = datetime(2026, 1, 14, 13, 0, tzinfo=UTC)
 
@@ -72,7 +73,10 @@ def build(
 
 
 def scenario_of(inputs: Inputs) -> Any:
-    return SimpleNamespace(inputs=inputs, name="tiny", title="A tiny district", notes=(), sources={}, tables=())
+    return SimpleNamespace(
+        inputs=inputs, name="tiny", title="A tiny district", notes=(), sources={}, tables=(), limits_in={},
+        objective=Objective(),
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -251,3 +251,17 @@ def test_progress_is_told_in_words(district: District, scenario: Any, now: datet
     plan(scenario(district()), said.append, now)
     assert said[0] == "solving the relaxation"
     assert said[-2:] == ["checking the plan", "running the day by rule, to compare"]
+
+
+def test_a_limit_that_stands_in_a_file_is_mended_there(district: District, scenario: Any, now: datetime) -> None:
+    inputs = dataclasses.replace(district(import_max_kw=3.0), rules=())
+    loose, there = scenario(inputs), scenario(inputs)
+    there.limits_in = {"node.building.import_max_kw": "column limits, nodes.csv:2"}
+    said = []
+    for of in (loose, there):
+        with pytest.raises(InfeasibleError) as e:
+            plan(of, None, now)
+        said.append(str(e.value))
+    assert "--set node.building.import_max_kw=" in said[0]
+    assert "--set" not in said[1]
+    assert "(column limits, nodes.csv:2)" in said[1]

@@ -31,6 +31,8 @@ from gridopt.model.inputs import Commitment, Flow, Group, Inputs, LinearRule, No
 from gridopt.solve.infeasible import TEXTS, Culprit, Explanation, Mend, apply, explain
 from gridopt.solve.ladder import solve
 from gridopt.verify.check import verify
+from tests.support import districts as small
+from tests.support.districts import Device, Sketch, energy_price, hours, hours_price, peak_price
 
 INF = np.inf
 T = 8
@@ -872,3 +874,23 @@ def test_sentences_hold_only_fields_and_no_solver_words() -> None:
         assert not re.search(r"infeasib|slack|elastic|constraint|relax|LP|MILP|column|row", text), key
         for _, field, _, _ in Formatter().parse(text):
             assert field is None or field.isidentifier(), key
+
+
+@pytest.mark.parametrize("contract", ["peak", "breach", "dearer"])
+def test_bounds_that_follow_from_limits_are_no_culprits(contract: str) -> None:
+    """A peak, hours of breach, selling dearer at an unlimited root: what they can reach is worked out from limits."""
+    axis = hours(6)
+    sell = 0.4 if contract == "dearer" else 0.1
+    contracts = [energy_price(axis, "grid", 0.2, sell)]
+    contracts += {"peak": [peak_price(axis, "grid", 1.0)], "breach": [hours_price(axis, "grid", 1.0, 1.0)]}.get(
+        contract, []
+    )
+    sketch = Sketch(
+        axis, (small.node(axis, "grid", None, INF), small.node(axis, "house", "grid", 3.0)),
+        (Device("use", "load", ("house",), {"power_kw": 5.0}), Device("bat", "battery", ("house",), {
+            "capacity_kwh": 2.0, "power_kw": 1.0,
+        })), tuple(contracts),
+    )  # fmt: skip
+    e = explain(assemble(sketch.inputs()))
+    assert {(c.category, c.id) for c in e.culprits} == {("limit", "house")}
+    assert any(m.quantity == "import_max_kw" for o in e.options for m in o.mends)
