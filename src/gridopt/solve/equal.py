@@ -47,10 +47,11 @@ def _with_ends(a: Assembly, other: Trace) -> Assembly:
             columns = block.columns(state)
             if columns is None:
                 continue
-            last = columns[block.group.offset + block.group.steps == a.inputs.axis.steps, -1]
-            end = steps[state][block.group.offset + block.group.steps == a.inputs.axis.steps, -1]
-            end = np.clip(end - sign * SLACK, lower[last], upper[last])
-            (lower if sign > 0 else upper)[last] = end
+            here = block.group.offset + block.group.steps == a.inputs.axis.steps
+            way = np.broadcast_to(block.group.columns[sign] if isinstance(sign, str) else sign, len(columns))[here]
+            last = columns[here, -1]
+            end = np.clip(steps[state][here, -1] - way * SLACK, lower[last], upper[last])
+            lower[last[way > 0]], upper[last[way < 0]] = end[way > 0], end[way < 0]
     free = _goals(a)
     upper[free], cost[free] = np.inf, 0.0
     kept = ~np.isin(a.emergencies, free)

@@ -11,7 +11,7 @@ from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.inputs import Inputs
 from gridopt.model.schedule import Schedule
 from gridopt.solve.ladder import Solution, Status
-from gridopt.solve.rounding import TOLERANCE, both_ways
+from gridopt.solve.rounding import TOLERANCE, as_taken, both_ways
 from gridopt.solve.session import Answer, Session
 from gridopt.verify.ledger import OVER_KW
 
@@ -25,17 +25,8 @@ def held(a: Assembly, x: Floats) -> tuple[Floats, Floats]:
     What rests stays at rest, what runs keeps its least power, what is whole is fixed, and of a pair that excludes each
     other the unused side stays shut. A pair that is used neither way stays free: it took no direction.
     """
-    lower, upper = a.lp.lower.copy(), a.lp.upper.copy()
+    lower, upper = as_taken(x, a.lp.lower, a.lp.upper, a.semi, a.whole)
     lower[a.emergencies] = upper[a.emergencies] = x[a.emergencies]
-    for s in a.semi:
-        columns, least = s.columns.ravel(), s.minimum.ravel()
-        on = x[columns] > 0.5 * least
-        low, high = lower[columns], upper[columns]
-        lower[columns] = np.where(on, np.minimum(np.maximum(least, low), high), low)
-        upper[columns] = np.where(on, high, np.maximum(low, 0.0))
-    for w in a.whole:
-        columns = w.columns.ravel()
-        lower[columns] = upper[columns] = np.clip(np.round(x[columns]), lower[columns], upper[columns])
     for p in a.pairs:
         for used, other in ((p.first, p.second), (p.second, p.first)):
             idle = other[(x[used] > TOLERANCE) & (x[other] <= TOLERANCE) & (lower[other] <= 0.0)]

@@ -28,7 +28,15 @@ from gridopt.model.inputs import Inputs
 from gridopt.model.programme import NONE
 from gridopt.solve.branch import Branch
 from gridopt.solve.milp import Milp
-from gridopt.solve.rounding import TOLERANCE, both_ways, is_whole, round_semi, round_whole
+from gridopt.solve.rounding import (
+    TOLERANCE,
+    as_taken,
+    both_ways,
+    is_whole,
+    round_semi,
+    round_whole,
+    shut_weaker,
+)
 from gridopt.solve.session import Answer, Session
 
 Status = Literal["optimal", "within gap", "time-limited"]
@@ -500,24 +508,10 @@ class _Search:
     @contextmanager
     def _taken(self, x: Floats, semi: list[SemiSet], whole: list[WholeSet], pairs: tuple[Ints, Ints]) -> Iterator[None]:
         """Hold decisions, and the directions of pairs, as a point took them; pins stay as they are."""
-        kept = self.lower.copy(), self.upper.copy()
-        for s in semi:
-            columns, least = s.columns.ravel(), s.minimum.ravel()
-            on = x[columns] > 0.5 * least
-            self.lower[columns] = np.where(
-                on, np.minimum(np.maximum(least, kept[0][columns]), kept[1][columns]), kept[0][columns]
-            )
-            self.upper[columns] = np.where(on, kept[1][columns], np.maximum(kept[0][columns], 0.0))
-        for w in whole:
-            columns = w.columns.ravel()
-            value = np.clip(np.round(x[columns]), kept[0][columns], kept[1][columns])
-            self.lower[columns] = self.upper[columns] = value
-        first, second = pairs
-        weaker = np.where((x[first] >= x[second]) & (kept[0][second] <= 0), second, first)
-        weaker = weaker[kept[0][weaker] <= 0]
-        self.upper[weaker] = 0.0
-        sets = [s.columns.ravel() for s in semi] + [w.columns.ravel() for w in whole]
-        columns = np.unique(np.concatenate([weaker, *sets]))
+        kept = self.lower, self.upper
+        self.lower, self.upper = as_taken(x, *kept, semi, whole)
+        shut_weaker(x, self.lower, self.upper, *pairs)
+        columns = np.flatnonzero((self.lower != kept[0]) | (self.upper != kept[1]))
         self.session.bounds(columns, self.lower[columns], self.upper[columns])
         try:
             yield

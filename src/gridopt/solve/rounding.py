@@ -78,6 +78,32 @@ def round_whole(w: WholeSet, x: Floats, upper: Floats) -> Fix:
     return columns, one.ravel(), one.ravel()
 
 
+def as_taken(
+    x: Floats, lower: Floats, upper: Floats, semi: list[SemiSet], whole: list[WholeSet]
+) -> tuple[Floats, Floats]:
+    """Bounds of every column with decisions as a point took them; pins and outages stay as they are.
+
+    What rests stays at rest, what runs keeps its least power, what is whole is fixed.
+    """
+    low, high = lower.copy(), upper.copy()
+    for s in semi:
+        columns, least = s.columns.ravel(), s.minimum.ravel()
+        on = (x[columns] > 0.5 * least) | (least <= 0)
+        low[columns] = np.where(on, np.clip(least, lower[columns], upper[columns]), lower[columns])
+        high[columns] = np.where(on, upper[columns], np.maximum(lower[columns], 0.0))
+    for w in whole:
+        columns = w.columns.ravel()
+        low[columns] = high[columns] = np.clip(np.round(x[columns]), lower[columns], upper[columns])
+    return low, high
+
+
+def shut_weaker(x: Floats, lower: Floats, upper: Floats, first: Ints, second: Ints) -> None:
+    """Hold the weaker side of pairs that exclude each other at zero, unless it is pinned to more."""
+    weaker = np.where((x[first] >= x[second]) & (lower[second] <= 0), second, first)
+    weaker = weaker[lower[weaker] <= 0]
+    upper[weaker] = np.minimum(upper[weaker], 0.0)
+
+
 def both_ways(a: Assembly, x: Floats) -> tuple[Ints, Ints]:
     """Pairs of columns that the point uses at once although they exclude each other: (first, second)."""
     first: list[Ints] = []

@@ -9,6 +9,7 @@ import numpy as np
 from gridopt.assets.base import Floats, Ints
 from gridopt.model.assemble import LinearProgram
 from gridopt.solve.elastic import ASSET, LIMIT, TOLERANCE, Bools, Elastic
+from gridopt.solve.rounding import as_taken, shut_weaker
 from gridopt.solve.session import Session
 from gridopt.solve.whole import exclusive, keep_whole, seconds_left
 
@@ -133,18 +134,9 @@ class Stages:
 
     def _hold_decisions(self, x: Floats) -> None:
         """Go on with an LP whose decisions are as the search left them."""
-        a, lower, upper = self.e.a, self.lp.lower.copy(), self.upper.copy()
-        for s in a.semi:
-            j, least = s.columns.ravel(), s.minimum.ravel()
-            on = (x[j] > 0.5 * least) | (least <= 0)
-            lower[j] = np.where(on, np.maximum(least, lower[j]), lower[j])
-            upper[j] = np.where(on, upper[j], np.maximum(lower[j], 0.0))
-        for w in a.whole:
-            j = w.columns.ravel()
-            lower[j] = upper[j] = np.round(x[j])
-        for first, second in exclusive(a):
-            weaker = np.where(x[first] >= x[second], second, first)
-            upper[weaker] = np.maximum(lower[weaker], 0.0)
+        lower, upper = as_taken(x, self.lp.lower, self.upper, self.e.a.semi, self.e.a.whole)
+        for pair in exclusive(self.e.a):
+            shut_weaker(x, lower, upper, *pair)
         self.whole = False
         self.session = Session(replace(self.lp, lower=lower, upper=upper))
         caps, self.caps = self.caps, []
