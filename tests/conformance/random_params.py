@@ -68,7 +68,8 @@ def random_user(family: type[Family], n: int, axis: Axis, rng: np.random.Generat
         user[p.name] = _column(p, n, axis, rng)
     _sort_times(family, user)
     for low, high in _ordered_pairs(family):
-        user[low], user[high] = np.minimum(user[low], user[high]), np.maximum(user[low], user[high])
+        crossed = user[low] > user[high]  # never where one of them is absent
+        user[low], user[high] = np.where(crossed, [user[high], user[low]], [user[low], user[high]])
     return user
 
 
@@ -85,7 +86,7 @@ def _column(p: Parameter, n: int, axis: Axis, rng: np.random.Generator) -> Any:
     if p.kind == "list":
         out = np.empty(n, object)
         for k in range(n):
-            out[k] = _numbers(p, int(rng.integers(1, 7)), rng)
+            out[k] = _numbers(p, int(rng.integers(1 if p.required else -2, 7).clip(0)), rng)
         return out
     if p.kind == "series":
         flat = np.repeat(_numbers(p, n, rng)[:, None], axis.steps, axis=1)

@@ -50,6 +50,7 @@ def plain_model(
     m = ConcreteModel()
     m.T = RangeSet(0, inputs.axis.steps - 1)
     _add_assets(m, inputs)
+    pinned = _pin(m, inputs)
     _add_nodes(m, inputs)
     m.commitment = Block(AnyIndex)
     m.decision = Block(AnyIndex)
@@ -62,7 +63,6 @@ def plain_model(
     cost += [_add_commitment(m, inputs, c, reach, decisions) for c in inputs.weighted]
     cost += list(_emergency_costs(m, inputs, emergency_price_eur_per_kwh))
     _add_rules(m, inputs)
-    pinned = _pin(m, inputs)
     _shut_partners(m, inputs, pinned)
     if decisions:
         _decide_assets(m, inputs, pinned)

@@ -143,7 +143,7 @@ def _flow_range(
             if f.asset is None or f.port is None:
                 raise InternalError("a flow names neither a node nor an asset's port")
             g, device = inputs.where[f.asset]
-            lo_n, hi_n = _port_range(blocks[g], f.port, inputs.axis.step_h)
+            lo_n, hi_n = _port_range(inputs, blocks[g], f.port)
             one = blocks[g].group
             lo, hi = one.on_axis(lo_n, len(low))[device], one.on_axis(hi_n, len(low))[device]
         low += np.minimum(f.weight * lo, f.weight * hi)
@@ -151,14 +151,19 @@ def _flow_range(
     return low, high
 
 
-def _port_range(block: Block, port: str, step_h: float) -> tuple[Floats, Floats]:
-    """(n, steps) smallest and largest power of a port that the columns' bounds allow."""
+def _port_range(inputs: Inputs, block: Block, port: str) -> tuple[Floats, Floats]:
+    """(n, steps) smallest and largest power of a port that the columns' bounds, or overrides of them, allow."""
     t, group = block.template, block.group
-    numbers = t.numbers(group.columns, step_h, group.n)
+    numbers = t.numbers(group.columns, inputs.axis.step_h, group.n)
     terms, constant = t.ports[port]
     low = constant.evaluate(numbers)
     high = low.copy()
     lower, upper = t.lower.evaluate(numbers), t.upper.evaluate(numbers)
+    for pin in inputs.pins:
+        k, v = group.index.get(pin.asset), t.variable(pin.variable)
+        if k is not None and v is not None:
+            first, last = (min(max(step - int(group.offset[k]), 0), v.count) for step in (pin.first, pin.last))
+            lower[k, v.start + first : v.start + last] = upper[k, v.start + first : v.start + last] = pin.value
     if len(terms.column):
         a = terms.value.evaluate(numbers)
         with np.errstate(invalid="ignore"):  # 0 · ∞: the column has no share here
@@ -175,7 +180,7 @@ def reach_of(inputs: Inputs, blocks: list[Block]) -> tuple[Floats, Floats]:
     low, high = np.zeros(shape), np.zeros(shape)
     for block in blocks:
         for port in block.template.ports:
-            lo, hi = _port_range(block, port, inputs.axis.step_h)
+            lo, hi = _port_range(inputs, block, port)
             place = block.group.offset[:, None] + np.arange(block.template.steps)
             np.add.at(low, (block.group.nodes[port][:, None], place), lo)
             np.add.at(high, (block.group.nodes[port][:, None], place), hi)
