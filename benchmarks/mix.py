@@ -1,4 +1,4 @@
-"""The district every measurement uses: SOLVER.md §1's mix of buildings, drawn from a seed, as gridopt Inputs.
+"""The district every measurement uses: a mix of buildings, drawn from a seed, as gridopt Inputs.
 
 60 % of the buildings with curtailable PV, 40 % battery, 50 % an EV charger (1.4 sessions each, 6 A minimum), 30 % heat
 pump and zone, 30 % heat pump and tank, 50 % a shiftable load; a feeder limit, import and export prices with CO2, a peak
@@ -24,7 +24,7 @@ SHARES = {
     "battery": 0.4,
     "ev-session": 0.5,
     "heat-pump-building": 0.3,
-    "heat-pump-tank": 0.3,
+    "hot-water-tank": 0.3,
     "shiftable-load": 0.5,
 }
 
@@ -135,7 +135,7 @@ class Draw:
     def cop(self, n: int) -> Floats:
         return np.clip(2.6 + 0.07 * self.outdoor_c + self.rng.normal(0, 0.1, (n, 1)), 1.5, 5)
 
-    def heat_pump_tank(self, at: npt.NDArray[np.int64]) -> None:
+    def hot_water_tank(self, at: npt.NDArray[np.int64]) -> None:
         n, rng = len(at), self.rng
         draw = rng.uniform(4, 10, (n, 1)) * (bell(self.hour, 7, 1.0) + 0.8 * bell(self.hour, 20, 1.5))
         draw *= rng.gamma(2, 0.5, (n, self.steps))
@@ -147,7 +147,7 @@ class Draw:
             "cop": 0.85 * self.cop(n), "demand_kw": np.round(draw, 6), "loss_per_h": 0.016, "end": "free",
             "level_start": rng.uniform(4, 6, n) / capacity, "backup_eur_per_kwh": 1.0,
         }  # fmt: skip
-        self.add("heat-pump-tank", at, given)
+        self.add("hot-water-tank", at, given)
 
     def shiftable_load(self, at: npt.NDArray[np.int64]) -> None:
         n, rng = len(at), self.rng

@@ -125,7 +125,7 @@ def _tables(d: Any) -> dict[str, dict[str, Any]]:
             "gain_kw": z["gain"], "cop": z["cop"], "comfort_min_c": z["tmin"], "comfort_max_c": z["tmax"][:, None],
             "temperature_start_c": z["t0"], "discomfort_eur_per_kh": z["comfort"],
         },
-        "heat-pump-tank": {
+        "hot-water-tank": {
             "bus": k["bus"], "capacity_kwh": k["cap"], "power_kw": k["pmax"], "power_min_kw": k["pmin"],
             "cop": k["cop"], "demand_kw": k["demand"], "loss_per_h": per_hour(k["loss"]), "end": "free",
             "level_start": k["e0"] / k["cap"], "backup_eur_per_kwh": k["penalty"],

@@ -134,7 +134,7 @@ def test_a_house_with_every_device_is_closed_to_the_optimum(seed: int) -> None:
 @pytest.mark.parametrize("seed", [2, 8])
 def test_highs_alone_finds_no_cheaper_plan_for_a_small_house(seed: int) -> None:
     """With the decisions declared whole and gridopt out of the way, HiGHS ends at the same optimum."""
-    few = {"heat-pump-building": 0.0, "heat-pump-tank": 0.0}
+    few = {"heat-pump-building": 0.0, "hot-water-tank": 0.0}
     inputs = district(1, seed=seed, shares=few, target=PATIENT)
     solution = solve(inputs)
     a = assemble(inputs)

@@ -39,6 +39,13 @@ EXACT_IN_TIME: dict[str, dict[str, Any]] = {
     "heat-pump-building": {
         "temperature_start_c": 20.0, "discomfort_eur_per_kh": 100.0, "power_kw": 4.0, "resistance_k_per_kw": 5.0,
     },
+    "booked-rooms": {"booked": 0.0, "window_open": 0.0, "discomfort_eur_per_kh": 100.0},
+    "cold-store": {
+        "resistance_k_per_kw": 6.0, "capacity_kwh_per_k": 5.0, "power_min_kw": 0.0, "min_up_h": 0.0, "min_down_h": 0.0,
+        "discomfort_eur_per_kh": 100.0,
+    },
+    # A rebound follows sooner upon half a step.
+    "diffuse-heaters": {"opted_out": 4.0},
 }  # fmt: skip
 LINEAR: dict[str, dict[str, Any]] = {
     "battery": {
@@ -50,6 +57,9 @@ LINEAR: dict[str, dict[str, Any]] = {
     "hot-water-tank": {"loss_per_h": 0.0, "power_min_kw": 0.0},
     "gas-boiler": {"power_min_kw": 0.0},
     "converter": {"power_min_kw": 0.0},
+    "electric-boiler": {"power_min_kw": 0.0},
+    # Not heated at all: a zone forgets exponentially.
+    "booked-rooms": {"booked": 0.0, "setback_c": -50.0},
 }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ def scaled(s: Sketch, k: float) -> Sketch:
 
     def dearer(d: Device) -> Device:
         money = {p.name: p.default for p in family(d.family).parameters if unit_of(p.name).startswith("EUR")}
-        return replace(d, given={**d.given, **{name: k * d.given.get(name, said) for name, said in money.items()}})
+        said = {name: d.given.get(name, default) for name, default in money.items()}
+        return replace(d, given={**d.given, **{name: k * eur for name, eur in said.items() if eur is not None}})
 
     terms = [replace(c, price_above=k * c.price_above, price_below=k * c.price_below) for c in s.commitments]
     return replace(s, devices=tuple(map(dearer, s.devices)), commitments=tuple(terms))
@@ -38,6 +39,7 @@ def halved(s: Sketch) -> Sketch:
         said = {name: twice(value) if of[name].kind == "series" else value for name, value in d.given.items()}
         if d.family == "shiftable-load" and "duration_h" not in said:
             said["duration_h"] = s.axis.step_h * len(said["profile_kw"])
+            said["then_duration_h"] = s.axis.step_h * len(said.get("then_profile_kw", ())) or None
         return replace(d, given=said)
 
     def node(n: Node) -> Node:

@@ -15,7 +15,15 @@ FRACTIONS = {
     "efficiency", "efficiency_in", "efficiency_out", "electric_efficiency", "electric_efficiency_min",
     "thermal_efficiency", "thermal_efficiency_min", "soc_min", "soc_max", "soc_start", "soc_end", "level_min",
     "level_max", "level_start", "level_end", "keep", "phases", "cop", "cop_nominal", "fuel_slope", "heat_slope",
-    "was_on", "may_start", "run_steps", "due", "on", "start", "undone",
+    "was_on", "may_start", "run_steps", "due", "on", "start", "undone", "starts_today", "starts_left", "new_day",
+    "into", "pumps", "may_run", "window_end", "keep_on", "pause_steps", "rest_steps", "wants_more",
+    "allowed", "may_then", "then_start", "then_steps", "gap_steps",
+    "cycles_per_day", "cycles_today", "dwell_soc", "taper_in_soc", "taper_in_power", "taper_out_soc",
+    "taper_out_power", "day_last", "daily", "capped", "soc_arrive", "soc_depart", "at_once_soc", "even", "waits", "shear",
+    "points", "floor", "night", "light_start",
+    "pasteurise", "may_begin", "due_in_steps", "hold_steps", "every_steps", "lead_steps", "timer", "once",
+    "booked", "window_open", "open_loss", "flats", "opted_out", "begun", "rebound_share", "returned_share", "cut_steps",
+    "rebound_steps", "eer", "eer_nominal",
 }  # fmt: skip
 
 
@@ -41,6 +49,7 @@ def names() -> Iterator[tuple[str, str]]:
         ("temperature_c", "°C"), ("current_min_a", "A"), ("intensity_g_per_kwh", "g/kWh"), ("co2_kg", "kg"),
         ("factor_kg_per_kwh", "kg/kWh"), ("yield_kw_per_kw", "kW/kW"), ("pv_kw_per_kwp", "kW/kWp"),
         ("ghi_w_per_m2", "W/m²"), ("solar_gain_kw_per_m2", "kW/m²"), ("azimuth_deg", "°"), ("voltage_v", "V"),
+        ("level_m3", "m³"), ("inflow_m3_per_h", "m³/h"), ("lift_kwh_per_m3", "kWh/m³"), ("starts_max_per_day", "1/day"),
         ("efficiency", ""), ("kw", ""), ("", ""),
     ],
 )  # fmt: skip

@@ -29,7 +29,9 @@ State = dict[str, Floats]
 Values = dict[str, Floats]
 
 Kind = Literal["scalar", "series", "time", "choice", "flag", "list"]
-CostKind = Literal["cash", "wear", "value", "penalty"]
+CostKind = Literal["cash", "wear", "value", "penalty", "wish"]
+MONEY: tuple[CostKind, ...] = ("cash", "wear", "value")
+"""What a saving is made of. Penalties only stand for goals missed, wishes for what else a plan is chosen by."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class SemiContinuous:
-    """``variable`` is 0 or at least ``minimum`` (a column); its relaxation 0..upper bound is exact (SOLVER.md §5).
+    """``variable`` is 0 or at least ``minimum`` (a column); 0..upper bound is the projection of the form with a binary.
 
     ``rounding``: ``budget`` keeps the variable's sum with the fewest, best-used steps (an EV's energy);
     ``diffusion`` carries the rounding error to the next step (a heat pump's mean power).
@@ -156,6 +158,8 @@ class Family:
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     ordered: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Pairs of parameters of which the first may not lie above the second."""
+    either: ClassVar[tuple[tuple[tuple[str, ...], ...], ...]] = ()
+    """Choices of optional parameters: of every choice at least one set must be said as a whole."""
     computed: ClassVar[tuple[Column, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()
     costs: ClassVar[tuple[Cost, ...]] = ()
@@ -163,6 +167,9 @@ class Family:
     """Variables a controller sets [kW, or 0..1]; ``step`` takes them. An outage holds them all at zero."""
     states: ClassVar[tuple[str, ...]] = ()
     """Variables the physics determines; ``step`` returns them, at the END of the interval."""
+    stocks: ClassVar[Mapping[str, float | str]] = {}
+    """States whose end is worth something to tomorrow → which way is no worse: 1.0 as much or more, -1.0 as little or
+    less, or the column that says so of each device. Two days are compared with equal ends."""
     decisions: ClassVar[tuple[Decision, ...]] = ()
     emergencies: ClassVar[tuple[str, ...]] = ()
     """Variables that exist only so that a plan exists; minimised before money, [kW] per step or [kWh] once."""
@@ -230,12 +237,25 @@ class Family:
         return command
 
     @classmethod
+    def patience(cls, p: Any, state: State) -> Floats | None:
+        """(n,) how long each device can wait [h]: when its family is shed, who can wait longest gives way first.
+
+        NaN: as the others do, in proportion to what it draws. None: so are all.
+        """
+        return None
+
+    @classmethod
     def goes_on(cls, columns: Mapping[str, Floats]) -> npt.NDArray[np.bool_] | None:
         """Which devices want energy beyond the horizon's end, so that what they draw now they need not draw later.
 
         None: no such devices. A comparison of two days values what one of them drew in advance.
         """
         return None
+
+    @classmethod
+    def told(cls, options: tuple[Any, ...]) -> tuple[str, str]:
+        """What devices of this structure accept, and which command or port becomes their setpoint."""
+        return cls.control, cls.setpoint
 
     @classmethod
     def kpis(cls, p: Any, trace: Values, step_h: float) -> Values:

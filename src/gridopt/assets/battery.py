@@ -26,22 +26,37 @@ END_RULES = ("start", "free", "target", "value")
 class Battery(Family):
     """Stationary battery with one-way efficiencies, standing loss and throughput wear.
 
+    What its owner's contract or its maker's data sheet adds is an option, and costs nothing where it is not used:
+    cycles a day, a price of standing full, power that falls near full and near empty.
+
     soc[t] = keep * soc[t-1] + step_h * (efficiency_in * charge[t] - discharge[t] / efficiency_out)          (1)
     keep   = (1 - loss_per_h) ** step_h                                                                      (2)
     soc[last] + end_short >= soc_end                                                                         (3)
     alone[t] = keep ** (t+1) * soc_start                                                                     (4)
     min(soc_low, alone[t]) <= soc[t] <= max(soc_high, alone[t])                                              (5)
+    sum_{t in day} step_h * discharge[t] - over[day's last step] <= cycles_per_day * capacity                (6)
+    dwell[t] >= soc[t] - dwell_soc * capacity                                                                (7)
+    charge[t] <= power * (1 - (1 - taper_in_power) * (soc[t] / capacity - taper_in_soc) / (1 - taper_in_soc))  (8)
+    discharge[t] <= power * (taper_out_power + (1 - taper_out_power) * soc[t] / (capacity * taper_out_soc))  (9)
+    In (6) a day is a local one, and what the first has used before the start counts; above capacity, where (5) alone
+    holds, (8) allows no charging.
 
     Ports        ac (electricity): charge - discharge                                                         [kW]
     Variables    charge_kw[T], discharge_kw[T] >= 0; soc_kwh[T] at the end of the step; end_short_kwh;
-                 outside_kwh[T] only when the battery, left alone, lies outside its band at some step
-    Rows         balance_battery_soc[T], goal_battery_end, band_battery_soc[T] (recovery only)
+                 outside_kwh[T] only when the battery, left alone, lies outside its band at some step;
+                 over_kwh[T] (on days' last steps) only with cycles_per_day; dwell_kwh[T] only where dwelling costs
+    Rows         balance_battery_soc[T], goal_battery_end, band_battery_soc[T] (recovery only); limit_battery_day[days],
+                 level_battery_dwell[T], limit_battery_charge[T], limit_battery_discharge[T] as above
     Decisions    small: direction per step, only where the relaxation uses both
     Short of     soc_end unreachable from the start: ``end_short_kwh``, a named shortfall. A start outside the band,
-                 and a battery that standing loss alone carries below it, are accepted (5) and priced
-    Assumes      efficiencies constant over power; no temperature effect
-    Source       recursive storage as in oemof.solph GenericStorage; wear per kWh discharged, CONTEXT.md §5.1
-    Cases        tests/cases/golden/battery-two-prices (by hand), battery-negative-prices (oemof.solph)
+                 and a battery that standing loss alone carries below it, are accepted (5) and priced. Cycles beyond
+                 a day's, where they are sold: ``over_kwh``
+    Assumes      efficiencies constant over power; no temperature effect. (8), (9) hold the mean power of a step to
+                 what the content at its end allows: while charging or discharging, the least of the step
+    Source       recursive storage as in oemof.solph GenericStorage; full cycles as in guarantees of throughput;
+                 (8): constant current, then constant voltage, as a straight line
+    Cases        tests/cases/golden/battery-two-prices, battery-cycle-a-day (by hand), battery-negative-prices
+                 (oemof.solph), battery-guarantee (linopy)
     """
 
     name = "battery"
@@ -59,6 +74,15 @@ class Battery(Family):
         Parameter("end_value_eur_per_kwh", "with end = value: worth of a kWh left in store", 0.0),
         Parameter("wear_eur_per_kwh", "wear per kWh discharged", 0.03, minimum=0),
         Parameter("recovery_eur_per_kwh_per_h", "price of lying outside the band", 0.2, minimum=0),
+        Parameter("cycles_per_day", "full cycles (kWh discharged per capacity) a local day", minimum=0, optional=True),
+        Parameter("cycles_today", "of these, used on the first day before the start", 0.0, minimum=0),
+        Parameter("extra_cycle_eur", "price of a cycle more; absent: there is none", minimum=0, optional=True),
+        Parameter("dwell_eur_per_kwh_per_h", "ageing of a kWh kept above dwell_soc", 0.0, minimum=0),
+        Parameter("dwell_soc", "content above which standing costs, share of capacity", 0.8, minimum=0, maximum=1),
+        Parameter("taper_in_soc", "content above which charging slows, share of capacity", 1.0, minimum=0, maximum=1),
+        Parameter("taper_in_power", "share of power_kw that charges a full battery", 0.2, minimum=0, maximum=1),
+        Parameter("taper_out_soc", "content below which discharging slows, share", 0.0, minimum=0, maximum=1),
+        Parameter("taper_out_power", "share of power_kw that an empty battery gives", 0.2, minimum=0, maximum=1),
     )
     ordered = (("soc_min", "soc_max"),)
     computed = (
@@ -69,18 +93,34 @@ class Battery(Family):
         Column("soc_goal_kwh", "content wanted at the end"),
         Column("soc_least_kwh", "smallest content allowed, (5)", series=True),
         Column("soc_most_kwh", "largest content allowed, (5)", series=True),
+        Column("day_most_kwh", "energy that may still be discharged on the step's day", series=True),
+        Column("day_last", "1 on the last step of a day, and of the horizon", series=True),
+        Column("over_most_kwh", "most energy beyond it, on a day's last step", series=True),
+        Column("over_eur_per_kwh", "price of energy beyond it"),
+        Column("daily", "1 where the cycles of a day are counted"),
+        Column("capped", "1 where there are no more of them, at any price"),
+        Column("dwell_from_kwh", "content above which standing costs"),
+        Column("taper_in_kw", "largest charge power of (8) as a line over the content: at content 0", series=True),
+        Column("taper_in_per_h", "and its fall per kWh"),
+        Column("taper_out_kw", "largest discharge power of (9) as a line over the content: at content 0"),
+        Column("taper_out_per_h", "and its rise per kWh"),
     )
-    options = ("recover",)
+    options = ("recover", "dwell", "taper", "day_ends")
     costs = (
-        Cost("wear_eur", "wear", "throughput wear"),
+        Cost("wear_eur", "wear", "throughput, cycles beyond a day's, standing full"),
         Cost("end_value_eur", "value", "change of the content at its end value"),
         Cost("recovery_eur", "penalty", "time outside the band"),
     )
     commands = ("charge_kw", "discharge_kw")
     states = ("soc_kwh",)
+    stocks = {"soc_kwh": 1.0}
     decisions = (Exclusive("charge_kw", "discharge_kw"),)
     emergencies = ("end_short_kwh",)
-    shortfalls = {"end_short_kwh": "content at the end", "outside_kwh": "content inside the band"}
+    shortfalls = {
+        "end_short_kwh": "content at the end",
+        "outside_kwh": "content inside the band",
+        "over_kwh": "cycles of a day",
+    }
     control = "power"
     setpoint = "ac_kw"
     order = 5
@@ -105,7 +145,12 @@ class Battery(Family):
             "soc_goal_kwh": goal,
             "end_value_eur_per_kwh": np.where(end == "value", c["end_value_eur_per_kwh"], 0.0),
         }
-        return Prepared(c, structure=[(bool(o),) for o in outside])
+        ends = _day_ends(axis)
+        c |= _cycles(c, axis, ends) | _tapers(c, alone)
+        dwell = c["dwell_eur_per_kwh_per_h"] > 0
+        taper = (c["taper_in_per_h"] > 0) | (c["taper_out_per_h"] > 0)
+        options = zip(outside, dwell, taper, c["daily"] > 0, strict=True)
+        return Prepared(c, structure=[(bool(o), bool(d), bool(t), ends if n else ()) for o, d, t, n in options])
 
     @staticmethod
     def block(b: Any, option: SimpleNamespace) -> None:
@@ -130,33 +175,72 @@ class Battery(Family):
             b.recovery_eur = Expression(
                 expr=b.step_h * b.recovery_eur_per_kwh_per_h * sum(b.outside_kwh[t] for t in b.T)
             )
+        wear = b.step_h * b.wear_eur_per_kwh * sum(b.discharge_kw[t] for t in b.T)
+        if option.day_ends:
+            begins = dict(zip((end - 1 for end in option.day_ends), (0, *option.day_ends), strict=False))
+            b.over_kwh = Var(b.T, bounds=lambda b, t: (0, b.over_most_kwh[t]))
+            b.limit_battery_day = Constraint(
+                list(begins),
+                rule=lambda b, t: (
+                    b.step_h * sum(b.discharge_kw[k] for k in range(begins[t], t + 1)) - b.over_kwh[t]
+                    <= b.day_most_kwh[t]
+                ),
+            )
+            wear += b.over_eur_per_kwh * sum(b.over_kwh[t] for t in b.T)
+        if option.dwell:
+            b.dwell_kwh = Var(b.T, bounds=(0, None))
+            b.level_battery_dwell = Constraint(b.T, rule=lambda b, t: b.dwell_kwh[t] >= b.soc_kwh[t] - b.dwell_from_kwh)
+            wear += b.step_h * b.dwell_eur_per_kwh_per_h * sum(b.dwell_kwh[t] for t in b.T)
+        if option.taper:
+            b.limit_battery_charge = Constraint(
+                b.T, rule=lambda b, t: b.charge_kw[t] + b.taper_in_per_h * b.soc_kwh[t] <= b.taper_in_kw[t]
+            )
+            b.limit_battery_discharge = Constraint(
+                b.T, rule=lambda b, t: b.discharge_kw[t] - b.taper_out_per_h * b.soc_kwh[t] <= b.taper_out_kw
+            )
         b.ac_kw = Expression(b.T, rule=lambda b, t: b.charge_kw[t] - b.discharge_kw[t])
-        b.wear_eur = Expression(expr=b.step_h * b.wear_eur_per_kwh * sum(b.discharge_kw[t] for t in b.T))
+        b.wear_eur = Expression(expr=wear)
         b.end_value_eur = Expression(expr=b.end_value_eur_per_kwh * (b.soc_start_kwh - b.soc_kwh[b.last]))
 
     @classmethod
     def start(cls, p: Any) -> State:
-        return {"soc_kwh": p.soc_start_kwh}
+        content = {"soc_kwh": p.soc_start_kwh}
+        return content | {"given_today_kwh": np.zeros_like(p.soc_start_kwh)} if p.daily.any() else content
 
     @classmethod
     def step(cls, p: Any, state: State, command: Values) -> tuple[State, Values]:
         # A battery stops by itself at the edges of (5); outside its band it goes no further than standing loss does.
+        # Its controller keeps to the cycles of a day where no more are sold.
         kept = p.keep * state["soc_kwh"]
         room = np.maximum(p.soc_most_kwh - kept, 0.0) / (p.step_h * p.efficiency_in)
-        charge = np.clip(command["charge_kw"], 0.0, np.minimum(p.power_kw, room))
+        rising = 1.0 + p.taper_in_per_h * p.step_h * p.efficiency_in
+        most = np.maximum(p.taper_in_kw - p.taper_in_per_h * kept, 0.0) / rising
+        charge = np.clip(command["charge_kw"], 0.0, np.minimum(np.minimum(p.power_kw, most), room))
         content = np.maximum(kept - p.soc_least_kwh, 0.0)
-        left = (content + p.step_h * p.efficiency_in * charge) * p.efficiency_out / p.step_h
-        discharge = np.clip(command["discharge_kw"], 0.0, np.minimum(p.power_kw, left))
-        soc = kept + p.step_h * (p.efficiency_in * charge - discharge / p.efficiency_out)
+        into = p.step_h * p.efficiency_in * charge
+        left = (content + into) * p.efficiency_out / p.step_h
+        falling = 1.0 + p.taper_out_per_h * p.step_h / p.efficiency_out
+        most = (p.taper_out_kw + p.taper_out_per_h * (kept + into)) / falling
+        given = state.get("given_today_kwh", np.zeros_like(kept))
+        today = np.where(p.capped > 0, np.maximum(p.day_most_kwh - given, 0.0) / p.step_h, np.inf)
+        most = np.minimum(np.minimum(p.power_kw, most), np.minimum(left, today))
+        discharge = np.clip(command["discharge_kw"], 0.0, most)
+        soc = kept + into - p.step_h * discharge / p.efficiency_out
         outside = np.maximum(np.maximum(p.soc_low_kwh - soc, soc - p.soc_high_kwh), 0.0)
-        return {"soc_kwh": soc}, {
+        given = given + p.step_h * discharge
+        over = (p.daily - p.capped) * p.day_last * np.maximum(given - p.day_most_kwh, 0.0)
+        dwell = p.dwell_eur_per_kwh_per_h * np.maximum(soc - p.dwell_from_kwh, 0.0)
+        flows = {
             "charge_kw": charge,
             "discharge_kw": discharge,
             "ac_kw": charge - discharge,
-            "wear_eur": p.step_h * p.wear_eur_per_kwh * discharge,
+            "wear_eur": p.step_h * p.wear_eur_per_kwh * discharge + p.over_eur_per_kwh * over + p.step_h * dwell,
             "outside_kwh": outside,
             "recovery_eur": p.step_h * p.recovery_eur_per_kwh_per_h * outside,
         }
+        if not p.daily.any():
+            return {"soc_kwh": soc}, flows
+        return {"soc_kwh": soc, "given_today_kwh": given * (1.0 - p.day_last)}, flows | {"over_kwh": over}
 
     @classmethod
     def close(cls, p: Any, state: State) -> Values:
@@ -182,3 +266,51 @@ class Battery(Family):
     def kpis(cls, p: Any, trace: Values, step_h: float) -> Values:
         out = trace["discharge_kw"].sum(1) * step_h
         return {"discharged_kwh": out, "cycles": out / np.maximum(p.capacity_kwh, 1e-9)}
+
+
+def _day_ends(axis: Axis) -> tuple[int, ...]:
+    """The step after the last one of every local day."""
+    days = axis.local_day
+    return (*(t for t in range(1, axis.steps) if days[t] != days[t - 1]), axis.steps)
+
+
+def _cycles(c: Mapping[str, Floats], axis: Axis, ends: tuple[int, ...]) -> dict[str, Floats]:
+    """Columns of (6)."""
+    capacity, limit = c["capacity_kwh"], c["cycles_per_day"]
+    daily, sold = np.isfinite(limit), np.isfinite(c["extra_cycle_eur"])
+    most = np.repeat((np.where(daily, limit, 0.0) * capacity)[:, None], axis.steps, axis=1)
+    most[:, : ends[0]] = np.maximum(most[:, : ends[0]] - (c["cycles_today"] * capacity)[:, None], 0.0)
+    last = np.zeros_like(most)
+    last[:, np.array(ends) - 1] = 1.0
+    horizon_kwh = c["power_kw"] * axis.steps * axis.step_h
+    price = np.divide(c["extra_cycle_eur"], capacity, out=np.zeros_like(capacity), where=daily & sold & (capacity > 0))
+    return {
+        "cycles_per_day": np.where(daily, limit, 0.0),
+        "extra_cycle_eur": np.where(sold, c["extra_cycle_eur"], 0.0),
+        "day_most_kwh": most,
+        "day_last": last,
+        "over_most_kwh": last * np.where(daily & sold, horizon_kwh, 0.0)[:, None],
+        "over_eur_per_kwh": price,
+        "daily": daily.astype(np.float64),
+        "capped": (daily & ~sold).astype(np.float64),
+        "dwell_from_kwh": c["dwell_soc"] * capacity,
+    }
+
+
+def _tapers(c: Mapping[str, Floats], alone: Floats) -> dict[str, Floats]:
+    """Columns of (8) and (9): lines over the content; flat at power_kw where nothing tapers."""
+    capacity, power, none = c["capacity_kwh"], c["power_kw"], np.zeros_like(c["power_kw"])
+    full_from, empty_from = c["taper_in_soc"] * capacity, c["taper_out_soc"] * capacity
+    above = capacity - full_from
+    falls = np.divide((1.0 - c["taper_in_power"]) * power, above, out=none.copy(), where=above > 1e-3 * capacity)
+    rises = np.divide(
+        (1.0 - c["taper_out_power"]) * power, empty_from, out=none.copy(), where=empty_from > 1e-3 * capacity
+    )
+    # A battery that starts above its capacity may stay there, uncharged.
+    at_empty = np.maximum((power + falls * full_from)[:, None], falls[:, None] * alone)
+    return {
+        "taper_in_kw": at_empty,
+        "taper_in_per_h": falls,
+        "taper_out_kw": np.where(rises > 0, c["taper_out_power"], 1.0) * power,
+        "taper_out_per_h": rises,
+    }

@@ -2,41 +2,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pyomo.environ import Constraint, Expression, Var
 
-from gridopt.assets.base import Column, Cost, Family, Floats, Ints, Parameter, Port, Prepared, State, Values, Whole
+from gridopt.assets import switching
+from gridopt.assets.base import Column, Cost, Family, Floats, Parameter, Port, Prepared, State, Values
 from gridopt.clock import Axis
 
 
 class CHP(Family):
-    """Engine or fuel cell that makes electricity and heat: part load, start cost, minimum running and resting times.
+    """Engine or fuel cell that makes electricity and heat: part load, start cost, minimum times, few starts a day.
 
     fuel[t] = fuel_fixed * on[t] + fuel_slope * power[t]                                                     (1)
     heat[t] = heat_fixed * on[t] + heat_slope * power[t] - dumped[t]                                         (2)
     power_min * on[t] <= power[t] <= power_max * on[t]                                                       (3)
-    on[t] = on[-1] + starts[t] - stops[t], both counted from the horizon's start and never falling           (4)
-    starts[t] - starts[t - up_steps] <= on[t]                                                                (5)
-    starts[t] - starts[t - down_steps] <= 1 - on[t - down_steps]                                             (6)
-    too_early[t] >= hold[t] * (on[t-1] - on[t])                                                              (7)
-    (1), (2) pass through both given points, so the efficiencies at minimum and at full load are exact. on[-1] is the
-    status carried in; hold[t] are the hours that it must still last (> 0 running, < 0 resting).
+    on[t], its minimum times and its starts a day                  gridopt.assets.switching, (1) to (5) there
+
+    (1), (2) pass through both given points, so the efficiencies at minimum and at full load are exact.
 
     Ports        ac (electricity): - power;  heat (heat): - heat;  gas (gas or hydrogen): fuel                [kW]
     Variables    on[T] in 0..1; starts_so_far[T], stops_so_far[T], power_kw[T] >= 0; heat_dumped_kw[T] only with
                  ``dump``; too_early_h[T] only where the status carried in must still last
-    Rows         limit_chp_most[T], limit_chp_least[T], balance_chp_status[T], order_chp_starts, order_chp_stops,
-                 limit_chp_running[T], limit_chp_resting; limit_chp_dumped[T], goal_chp_status[T] as above
-    Decisions    large: on[T], guided by the two counts. Where on is whole a start costs once: (5), (6) only cap the
-                 starts and their cost is not negative
-    Short of     a minimum time carried in that an outage or a person's override cuts: ``too_early_h``, an emergency.
-                 A bound on[t] = 1 would instead force a restart after the outage, against (6)
-    Assumes      starts and stops within a step; a minimum time that outlasts the horizon is cut at its end, as usual;
-                 with power_min_kw = 0 (or = power_max_kw) the efficiencies at minimum load have no effect
-    Source       (5), (6): D. Rajan, S. Takriti, "Minimum Up/Down Polytopes of the Unit Commitment Problem with Start-Up
-                 Costs", IBM Research Report RC23628, 2005, with the sums of starts written as differences of counts
+    Rows         limit_chp_most[T], limit_chp_least[T], limit_chp_dumped[T] with ``dump``, and those of switching
+    Decisions    large: on[T], guided by the two counts
+    Short of     a minimum time carried in that an outage or a person's override cuts: ``too_early_h``, an emergency
+    Assumes      starts and stops within a step; the fuel of a start is in (1); a minimum time that outlasts the
+                 horizon is cut at its end, as usual; with power_min_kw = 0 (or = power_max_kw) the efficiencies at
+                 minimum load have no effect
     Cases        tests/unit/assets/test_chp.py (by hand, and by trying every on/off pattern)
     """
 
@@ -46,19 +40,15 @@ class CHP(Family):
         Port("heat", ("heat",), "heat_node"),
         Port("gas", ("gas", "hydrogen"), "gas_node"),
     )
-    parameters = (
+    parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("power_max_kw", "electric power at full load", minimum=0),
         Parameter("power_min_kw", "electric power at minimum load", minimum=0),
         Parameter("electric_efficiency", "electricity per fuel at full load", 0.38, minimum=0.01, maximum=1),
         Parameter("electric_efficiency_min", "electricity per fuel at minimum load", 0.34, minimum=0.01, maximum=1),
         Parameter("thermal_efficiency", "heat per fuel at full load", 0.48, minimum=0, maximum=1),
         Parameter("thermal_efficiency_min", "heat per fuel at minimum load", 0.52, minimum=0, maximum=1),
-        Parameter("start_cost_eur", "share of the overhaul that one start uses up", 0.0, minimum=0),
         Parameter("maintenance_eur_per_kwh", "share of the overhaul per kWh of electricity", 0.015, minimum=0),
-        Parameter("min_up_h", "shortest time from a start to the next stop", 0.0, minimum=0),
-        Parameter("min_down_h", "shortest time from a stop to the next start", 0.0, minimum=0),
-        Parameter("on_start", "whether it runs at the start", False, kind="flag"),
-        Parameter("hours_in_status_h", "how long it has been running, or resting, at the start", 1000.0, minimum=0),
+        *switching.PARAMETERS,
         Parameter("dump", "whether heat may be thrown away (an emergency cooler)", False, kind="flag"),
     )
     ordered = (("power_min_kw", "power_max_kw"),)
@@ -69,19 +59,14 @@ class CHP(Family):
         Column("heat_fixed_kw", "heat of running, apart from that in proportion to power"),
         Column("heat_slope", "heat per electric power"),
         Column("dump_max_kw", "largest heat that may be thrown away"),
-        Column("was_on", "1 if it runs at the start"),
-        Column("hold_h", "hours that the status carried in must still last; negative when resting", series=True),
+        *switching.COLUMNS,
     )
-    options = ("up_steps", "down_steps", "dump", "held")
-    costs = (
-        # Wear, not cash: no bill of the day shows it, the overhaul comes years later; the fuel of a start is in (1).
-        Cost("start_eur", "wear", "wear of starts"),
-        Cost("maintenance_eur", "wear", "wear of running"),
-    )
+    options = (*switching.OPTIONS, "dump")
+    costs = (switching.COST, Cost("maintenance_eur", "wear", "wear of running"))
     commands = ("on", "power_kw", "heat_dumped_kw")
-    decisions = (Whole("on", large=True, guides=("starts_so_far", "stops_so_far")),)
-    emergencies = ("too_early_h",)
-    shortfalls = {"too_early_h": "minimum running or resting time"}
+    decisions = (switching.DECISION,)
+    emergencies = (switching.EMERGENCY,)
+    shortfalls = switching.SHORTFALL
     control = "power"
     setpoint = "power_kw"
     order = 2
@@ -96,10 +81,8 @@ class CHP(Family):
         heat_fixed, heat_slope = _through(
             least, heat_least, most, heat_most, c["thermal_efficiency"] / c["electric_efficiency"]
         )
-        was_on = np.asarray(user["on_start"], bool)
-        left_h = np.where(was_on, c["min_up_h"], c["min_down_h"]) - c["hours_in_status_h"]
-        hold_h = np.maximum(left_h[:, None] - axis.step_h * np.arange(axis.steps), 0.0)
-        hold_h[hold_h < 1e-9] = 0.0
+        switches, structure = switching.prepare(user, axis)
+        c |= switches
         c |= {
             "least_kw": least,
             "fuel_fixed_kw": fuel_fixed,
@@ -107,44 +90,16 @@ class CHP(Family):
             "heat_fixed_kw": heat_fixed,
             "heat_slope": heat_slope,
             "dump_max_kw": np.where(user["dump"], np.maximum(heat_most, heat_least), 0.0),
-            "was_on": was_on.astype(np.float64),
-            "hold_h": np.where(was_on[:, None], hold_h, -hold_h),
         }
-        # A longer time than the horizon binds no more than one as long: fewer structures to compile.
-        up = np.clip(_steps(c["min_up_h"], axis.step_h), 1, axis.steps)
-        down = np.clip(_steps(c["min_down_h"], axis.step_h), 1, axis.steps)
-        structure = zip(up.tolist(), down.tolist(), user["dump"], hold_h[:, 0] > 0, strict=True)
-        return Prepared(c, structure=[(u, d, bool(dump), bool(held)) for u, d, dump, held in structure])
+        dumps = np.asarray(user["dump"], bool).tolist()
+        return Prepared(c, structure=[(*of, dump) for of, dump in zip(structure, dumps, strict=True)])
 
     @staticmethod
     def block(b: Any, option: SimpleNamespace) -> None:
-        b.on = Var(b.T, bounds=(0, 1))
-        b.starts_so_far = Var(b.T, bounds=(0, None))
-        b.stops_so_far = Var(b.T, bounds=(0, None))
+        switching.declare(b, option, "chp")
         b.power_kw = Var(b.T, bounds=(0, b.power_max_kw))
         b.limit_chp_most = Constraint(b.T, rule=lambda b, t: b.power_kw[t] <= b.power_max_kw * b.on[t])
         b.limit_chp_least = Constraint(b.T, rule=lambda b, t: b.power_kw[t] >= b.least_kw * b.on[t])
-
-        def on(t: int) -> Any:
-            return b.on[t] if t >= 0 else b.was_on
-
-        def starts(t: int, steps: int) -> Any:
-            return b.starts_so_far[t] - (b.starts_so_far[t - steps] if t >= steps else 0)
-
-        up, down = option.up_steps, option.down_steps
-        b.balance_chp_status = Constraint(
-            b.T, rule=lambda b, t: b.on[t] == b.was_on + b.starts_so_far[t] - b.stops_so_far[t]
-        )
-        later = range(1, b.steps)
-        b.order_chp_starts = Constraint(later, rule=lambda b, t: b.starts_so_far[t] >= b.starts_so_far[t - 1])
-        b.order_chp_stops = Constraint(later, rule=lambda b, t: b.stops_so_far[t] >= b.stops_so_far[t - 1])
-        b.limit_chp_running = Constraint(b.T, rule=lambda b, t: starts(t, up) <= on(t))
-        # Windows that begin before the horizon are parts of the first whole one.
-        whole = range(down - 1, b.steps)
-        b.limit_chp_resting = Constraint(whole, rule=lambda b, t: starts(t, down) <= 1 - on(t - down))
-        if option.held:
-            b.too_early_h = Var(b.T, bounds=(0, None))
-            b.goal_chp_status = Constraint(b.T, rule=lambda b, t: b.too_early_h[t] >= b.hold_h[t] * (on(t - 1) - on(t)))
 
         def heat(t: int) -> Any:
             return b.heat_fixed_kw * b.on[t] + b.heat_slope * b.power_kw[t]
@@ -155,52 +110,34 @@ class CHP(Family):
         b.ac_kw = Expression(b.T, rule=lambda b, t: -b.power_kw[t])
         b.heat_kw = Expression(b.T, rule=lambda b, t: (b.heat_dumped_kw[t] if option.dump else 0) - heat(t))
         b.gas_kw = Expression(b.T, rule=lambda b, t: b.fuel_fixed_kw * b.on[t] + b.fuel_slope * b.power_kw[t])
-        b.start_eur = Expression(expr=b.start_cost_eur * b.starts_so_far[b.last])
         b.maintenance_eur = Expression(expr=b.step_h * b.maintenance_eur_per_kwh * sum(b.power_kw[t] for t in b.T))
 
     @classmethod
     def start(cls, p: Any) -> State:
-        return {"on": p.was_on, "hours_h": p.hours_in_status_h, "carried": np.ones_like(p.was_on)}
+        return switching.start(p)
 
     @classmethod
     def step(cls, p: Any, state: State, command: Values) -> tuple[State, Values]:
-        # The controller keeps the minimum times of what it started or stopped itself. Against the status carried in
-        # an order counts: the plan gives one only under an outage or an override, and too_early_h tells of it.
-        was = state["on"] > 0.5
-        owed = (state["hours_h"] < np.where(was, p.min_up_h, p.min_down_h) - 1e-9) & (state["carried"] < 0.5)
-        runs = np.where(owed, was, command["on"] > 0.5)
-        on = runs.astype(np.float64)
+        runs, after, flows = switching.turn(p, state, command["on"] > 0.5)
+        on = after["on"]
         power = np.where(runs, np.clip(command["power_kw"], p.least_kw, p.power_max_kw), 0.0)
         heat = p.heat_fixed_kw * on + p.heat_slope * power
         dumped = np.clip(command.get("heat_dumped_kw", np.zeros_like(heat)), 0.0, np.minimum(p.dump_max_kw, heat))
-        start = (runs & ~was).astype(np.float64)
-        same = runs == was
-        after = {
-            "on": on,
-            "hours_h": np.where(same, state["hours_h"], 0.0) + p.step_h,
-            "carried": np.where(same, state["carried"], 0.0),
-        }
-        return after, {
-            "on": on,
+        return after, flows | {
             "power_kw": power,
             "heat_dumped_kw": dumped,
-            "start": start,
             "ac_kw": -power,
             "heat_kw": dumped - heat,
             "gas_kw": p.fuel_fixed_kw * on + p.fuel_slope * power,
-            "start_eur": p.start_cost_eur * start,
             "maintenance_eur": p.step_h * p.maintenance_eur_per_kwh * power,
-            "too_early_h": np.maximum(p.hold_h * (state["on"] - on), 0.0),
         }
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
         """Led by heat: runs when its node lacks at least the heat of minimum load, and follows what lacks."""
         lack = np.maximum(-surplus["heat"], 0.0)
-        was = state["on"] > 0.5
-        owed = state["hours_h"] < np.where(was, p.min_up_h, p.min_down_h) - 1e-9
         wanted = (lack > 0) & (lack >= (p.heat_fixed_kw + p.heat_slope * p.least_kw) * (1 - 1e-9))
-        runs = np.where(owed, was, wanted)
+        runs = switching.kept(p, state, wanted)
         follows = np.divide(lack - p.heat_fixed_kw, p.heat_slope, out=p.power_max_kw.copy(), where=p.heat_slope > 0)
         power = np.where(runs, np.clip(follows, p.least_kw, p.power_max_kw), 0.0)
         heat = p.heat_fixed_kw * runs + p.heat_slope * power
@@ -237,8 +174,3 @@ def _through(x0: Floats, y0: Floats, x1: Floats, y1: Floats, otherwise: Floats) 
     fixed = y1 - slope * x1
     # Equal efficiencies leave a rounding error that would become a coefficient of the model.
     return np.where(np.abs(fixed) < 1e-9 * np.abs(y1), 0.0, fixed), slope
-
-
-def _steps(hours: Floats, step_h: float) -> Ints:
-    """Whole steps that cover a time."""
-    return np.ceil(hours / step_h - 1e-9).astype(np.int64)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pyomo.environ import Expression, Var
@@ -10,6 +10,7 @@ from pyomo.environ import Expression, Var
 from gridopt.assets.base import (
     Column,
     Cost,
+    Decision,
     Family,
     Floats,
     Parameter,
@@ -32,26 +33,26 @@ class Converter(Family):
     Variables    input_kw[T] >= 0
     Decisions    small: off, or at least the minimum power, per step
     Assumes      efficiency (or COP) does not depend on power; no ramp, no start cost
-    Source       (2): its relaxation 0..power is the projection of the form with a binary, SOLVER.md §5
+    Source       (2): its relaxation 0..power is the projection of the form with a binary relaxed to 0..1
     Cases        tests/unit/assets/test_converter.py (by hand)
     """
 
     name = "converter"
     ports = (Port("source", (), "node_in"), Port("sink", (), "node_out"))
-    parameters = (
+    parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("power_kw", "largest input power", minimum=0),
         Parameter("power_min_kw", "smallest input power when it runs", 0.0, minimum=0),
         Parameter("efficiency", "output per input; above 1 for a COP", kind="series", minimum=0),
         Parameter("cost_eur_per_kwh", "cost of use per kWh of input, besides what the input itself costs", 0.0),
     )
     ordered = (("power_min_kw", "power_kw"),)
-    computed = (
+    computed: ClassVar[tuple[Column, ...]] = (
         Column("input_max_kw", "largest input power", series=True),
         Column("input_min_kw", "smallest input power when it runs", series=True),
     )
     costs = (Cost("use_eur", "cash", "cost of use"),)
     commands = ("input_kw",)
-    decisions = (SemiContinuous("input_kw", "input_min_kw"),)
+    decisions: ClassVar[tuple[Decision, ...]] = (SemiContinuous("input_kw", "input_min_kw"),)
     control = "power"
     setpoint = "input_kw"
     order = 4

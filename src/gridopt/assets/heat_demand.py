@@ -43,6 +43,7 @@ class HeatDemand(Family):
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
+        """All heat is asked for."""
         return {"unmet_kw": np.zeros_like(p.power_kw)}
 
     @classmethod

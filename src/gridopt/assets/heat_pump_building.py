@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from pyomo.environ import Constraint, Expression, Var, inequality
+from pyomo.environ import Expression, Var
 
+from gridopt.assets import zone
 from gridopt.assets.base import Column, Cost, Family, Floats, Parameter, Prepared, SemiContinuous, State, Values
 from gridopt.assets.weather import cop_series
 from gridopt.clock import Axis
@@ -16,33 +17,32 @@ SWITCH_KW = 1e-6
 
 
 class HeatPumpBuilding(Family):
-    """Building zone (1R1C) heated by its own heat pump, kept in a comfort band that may change by the hour.
+    """Building zone heated by its own heat pump, kept in a comfort band that may change by the hour.
 
-    T[t] = keep * T[t-1] + (1 - keep) * (outdoor[t] + R * (cop[t] * heat_pump[t] + gain[t]))                 (1)
-    keep = exp(-step_h / (R * C))                                                                            (2)
-    comfort_min[t] <= T[t] + under[t] - over[t] <= comfort_max[t]                                            (3)
-    heat_pump[t] = 0 or power_min <= heat_pump[t] <= power                                                   (4)
-    cop[t] = clip(cop_nominal + cop_slope * (outdoor[t] - 7), 1.5, 6) where none is given                    (5)
-    discomfort = price * (step_h * sum_t (under[t] + over[t]) + R * C * under[last])                         (6)
+    heat[t] = cop[t] * heat_pump[t] + gain[t]                                                                (1)
+    heat_pump[t] = 0 or power_min <= heat_pump[t] <= power                                                   (2)
+    cop[t] = clip(cop_nominal + cop_slope * (outdoor[t] - 7), 1.5, 6) where none is given                    (3)
+    the temperature from the heat, the comfort band and its price             gridopt.assets.zone, (1) to (3) there
+
+    Where R, C and a price of discomfort come from is said there: from the heat of a year, the floor area, and from what
+    people cost who freeze.
 
     Ports        ac (electricity): heat_pump                                                                  [kW]
     Variables    heat_pump_kw[T] >= 0; temperature_c[T] at the end of the step; under_k[T], over_k[T] >= 0
     Rows         balance_zone_temperature[T], band_zone_comfort[T]
     Decisions    small: running or not per step, where power_min > 0; power_min = power is on/off
     Short of     comfort, below and above the band: ``under_k``, ``over_k``, priced per kelvin and hour
-    Assumes      weather, gains and power constant over a step: (1) is then exact for any step length, not an
-                 approximation; no cooling; comfort is judged at the end of each step; the temperature at the end of
-                 the horizon is free inside the band. What is missing below it then would wear off over R * C hours
-                 and is priced so (6): else heating never pays in the last hours
-    Source       zero-order hold of C dT/dt = (outdoor - T) / R + heat; time constants R * C of 12-60 h and COP
-                 CONTEXT.md §5.1
-    Cases        tests/unit/assets/test_heat_pump_building.py (by hand)
+    Assumes      weather, gains and power constant over a step; no cooling; comfort is judged at the end of each step;
+                 the temperature at the end of the horizon is free inside the band
+    Source       heat pumps rated at 7 °C outside: EN 14511
+    Cases        tests/unit/assets/test_heat_pump_building.py (by hand), tests/cases/golden/zone-preheat (by hand),
+                 heat-pumps-one-feeder (other tool)
     """
 
     name = "heat-pump-building"
     parameters = (
-        Parameter("resistance_k_per_kw", "temperature held by a kW of heat", minimum=0.001, maximum=1e4),
-        Parameter("capacity_kwh_per_k", "heat stored by a kelvin", minimum=0.001, maximum=1e6),
+        zone.RESISTANCE,
+        zone.CAPACITY,
         Parameter("power_kw", "largest electrical power", minimum=0),
         Parameter("power_min_kw", "least electrical power while running, at most power_kw", 0.0, minimum=0),
         Parameter("outdoor_c", "outdoor temperature", kind="series"),
@@ -53,7 +53,7 @@ class HeatPumpBuilding(Family):
         Parameter("comfort_min_c", "lower edge of the comfort band", 19.0, kind="series"),
         Parameter("comfort_max_c", "upper edge of the comfort band", 24.0, kind="series"),
         Parameter("temperature_start_c", "temperature at the start", 20.0),
-        Parameter("discomfort_eur_per_kh", "price of a kelvin outside the band for an hour", 5.0, minimum=0),
+        zone.DISCOMFORT,
     )
     ordered = (("power_min_kw", "power_kw"), ("comfort_min_c", "comfort_max_c"))
     computed = (Column("keep", "share of the distance to the steady temperature that is left after a step"),)
@@ -61,6 +61,7 @@ class HeatPumpBuilding(Family):
     forecasts = {"outdoor_c": "outdoor temperature", "gain_kw": "solar and internal gains"}
     commands = ("heat_pump_kw",)
     states = ("temperature_c",)
+    stocks = {"temperature_c": 1.0}
     decisions = (SemiContinuous("heat_pump_kw", "power_min_kw", rounding="diffusion"),)
     shortfalls = {"under_k": "warm enough", "over_k": "cool enough"}
     control = "power"
@@ -70,7 +71,8 @@ class HeatPumpBuilding(Family):
     @classmethod
     def prepare(cls, user: Mapping[str, Any], axis: Axis) -> Prepared:
         c: dict[str, Floats] = {p.name: user[p.name] for p in cls.parameters}
-        c["keep"] = np.exp(-axis.step_h / (c["resistance_k_per_kw"] * c["capacity_kwh_per_k"]))
+        c["keep"] = zone.keep_share(c["resistance_k_per_kw"], c["capacity_kwh_per_k"], axis.step_h)
+        c["discomfort_eur_per_kh"] = zone.discomfort_price(c["discomfort_eur_per_kh"], c["capacity_kwh_per_k"])
         c["cop"] = cop_series(c["cop"], c["outdoor_c"], c["cop_nominal"], c["cop_slope_per_k"])
         c["power_min_kw"] = np.minimum(c["power_min_kw"], c["power_kw"])
         return Prepared(c)
@@ -78,32 +80,16 @@ class HeatPumpBuilding(Family):
     @staticmethod
     def block(b: Any, option: SimpleNamespace) -> None:
         b.heat_pump_kw = Var(b.T, bounds=(0, b.power_kw))
-        b.temperature_c = Var(b.T)
-        b.under_k = Var(b.T, bounds=(0, None))
-        b.over_k = Var(b.T, bounds=(0, None))
-        b.balance_zone_temperature = Constraint(
-            b.T,
-            rule=lambda b, t: (
-                b.temperature_c[t]
-                == b.keep * (b.temperature_c[t - 1] if t else b.temperature_start_c)
-                + (1 - b.keep)
-                * (b.outdoor_c[t] + b.resistance_k_per_kw * (b.cop[t] * b.heat_pump_kw[t] + b.gain_kw[t]))
-            ),
-        )
-        b.band_zone_comfort = Constraint(
-            b.T,
-            rule=lambda b, t: inequality(
-                b.comfort_min_c[t], b.temperature_c[t] + b.under_k[t] - b.over_k[t], b.comfort_max_c[t]
-            ),
+        zone.declare(
+            b,
+            lambda t: b.cop[t] * b.heat_pump_kw[t] + b.gain_kw[t],
+            keep=lambda t: b.keep,
+            resistance=lambda t: b.resistance_k_per_kw,
+            outdoor_c=lambda t: b.outdoor_c[t],
+            low_c=lambda t: b.comfort_min_c[t],
+            high_c=lambda t: b.comfort_max_c[t],
         )
         b.ac_kw = Expression(b.T, rule=lambda b, t: b.heat_pump_kw[t])
-        b.discomfort_eur = Expression(
-            expr=b.discomfort_eur_per_kh
-            * (
-                b.step_h * sum(b.under_k[t] + b.over_k[t] for t in b.T)
-                + b.resistance_k_per_kw * b.capacity_kwh_per_k * b.under_k[b.last]
-            )
-        )
 
     @classmethod
     def start(cls, p: Any) -> State:
@@ -113,29 +99,20 @@ class HeatPumpBuilding(Family):
     def step(cls, p: Any, state: State, command: Values) -> tuple[State, Values]:
         wanted = command["heat_pump_kw"]
         power = np.where(wanted < p.power_min_kw - SWITCH_KW, 0.0, np.clip(wanted, 0.0, p.power_kw))
-        steady = p.outdoor_c + p.resistance_k_per_kw * (p.cop * power + p.gain_kw)
-        temperature = p.keep * state["temperature_c"] + (1.0 - p.keep) * steady
-        under = np.maximum(p.comfort_min_c - temperature, 0.0)
-        over = np.maximum(temperature - p.comfort_max_c, 0.0)
-        return {"temperature_c": temperature}, {
-            "heat_pump_kw": power,
-            "ac_kw": power,
-            "under_k": under,
-            "over_k": over,
-            "discomfort_eur": p.step_h * p.discomfort_eur_per_kh * (under + over),
-        }
+        heat = p.cop * power + p.gain_kw
+        temperature = zone.after_c(state["temperature_c"], heat, p.keep, p.resistance_k_per_kw, p.outdoor_c)
+        comfort = zone.comfort(p, temperature, p.comfort_min_c, p.comfort_max_c)
+        return {"temperature_c": temperature}, {"heat_pump_kw": power, "ac_kw": power} | comfort
 
     @classmethod
     def close(cls, p: Any, state: State) -> Values:
-        under = np.maximum(p.comfort_min_c - state["temperature_c"], 0.0)
-        lasting = p.resistance_k_per_kw * p.capacity_kwh_per_k
-        return {"discomfort_eur": p.discomfort_eur_per_kh * lasting * under}
+        return zone.lasting(p, p.comfort_min_c - state["temperature_c"])
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
         """Thermostat: the heat that ends the step at the lower edge of the band, as far as the power goes."""
-        steady = (p.comfort_min_c - p.keep * state["temperature_c"]) / (1.0 - p.keep)
-        need = ((steady - p.outdoor_c) / p.resistance_k_per_kw - p.gain_kw) / p.cop
+        heat = zone.needed_kw(state["temperature_c"], p.comfort_min_c, p.keep, p.resistance_k_per_kw, p.outdoor_c)
+        need = (heat - p.gain_kw) / p.cop
         return {"heat_pump_kw": np.where(need > SWITCH_KW, np.clip(need, p.power_min_kw, p.power_kw), 0.0)}
 
     @classmethod

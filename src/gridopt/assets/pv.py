@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pyomo.environ import Expression, Var
@@ -24,7 +24,7 @@ class PV(Family):
     """
 
     name = "pv"
-    parameters = (
+    parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("peak_kw", "peak power of the modules, or the scale of the yield series", minimum=0),
         Parameter("yield_kw_per_kw", "output per kW of peak power", kind="series", minimum=0),
         Parameter("curtailable", "whether the output may be limited", True, kind="flag"),
@@ -62,6 +62,7 @@ class PV(Family):
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
+        """All that can be had: nothing is curtailed."""
         return {"generation_kw": p.available_kw}
 
     @classmethod

@@ -31,7 +31,7 @@ class ThermalStore(Family):
     Short of     goal unreachable from the start: ``end_short_kwh``, a named shortfall. A start outside the band, and
                  a store that standing loss alone carries below it, are accepted (4) and priced: no fault of the plan
     Assumes      one well-mixed content above the useful temperature; losses at constant surroundings
-    Source       recursive storage as in oemof.solph GenericStorage; loss of a tank 1-2 %/h, CONTEXT.md §5.1
+    Source       recursive storage as in oemof.solph GenericStorage; a tank loses 1-2 % of its content an hour
     Cases        tests/unit/assets/test_thermal_store.py (by hand)
     """
 
@@ -67,6 +67,7 @@ class ThermalStore(Family):
     )
     commands = ("charge_kw",)
     states = ("level_kwh",)
+    stocks = {"level_kwh": 1.0}
     emergencies = ("end_short_kwh",)
     shortfalls = {"end_short_kwh": "content at the end", "outside_kwh": "content inside the band"}
     order = 3

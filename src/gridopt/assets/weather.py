@@ -1,4 +1,4 @@
-"""What the weather does to devices: the law of a heat pump's coefficient of performance (COP)."""
+"""What the weather does to devices: the laws of a heat pump's COP and of a cooling machine's EER."""
 
 from __future__ import annotations
 
@@ -20,3 +20,19 @@ def cop_series(cop: Floats, outdoor_c: Floats, nominal: Floats, slope_per_k: Flo
     """
     law = nominal[:, None] + slope_per_k[:, None] * (outdoor_c - RATED_OUTDOOR_C)
     return np.where(np.isnan(cop), np.clip(law, COP_LOWEST, COP_HIGHEST), cop)
+
+
+RATED_HOT_C = 35.0
+"""Outdoor temperature at which cooling machines are rated (EN 14511: A35)."""
+EER_LOWEST, EER_HIGHEST = 1.0, 8.0
+
+
+def eer_series(eer: Floats, outdoor_c: Floats, nominal: Floats, slope_per_k: Floats) -> Floats:
+    """Energy efficiency ratio (cold per electricity) of every device and step: the given one, else the weather's.
+
+    eer[t] = clip(nominal - slope * (outdoor[t] - 35), 1, 8)                                                 (2)
+
+    ``eer``, ``outdoor_c``: (n, T); ``nominal``, ``slope_per_k``: (n,) EER at 35 °C and its fall per kelvin.
+    """
+    law = nominal[:, None] - slope_per_k[:, None] * (outdoor_c - RATED_HOT_C)
+    return np.where(np.isnan(eer), np.clip(law, EER_LOWEST, EER_HIGHEST), eer)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridopt.assets.base import CostKind, Floats
+from gridopt.assets.base import MONEY, CostKind, Floats
 from gridopt.errors import InternalError
 from gridopt.model.inputs import Commitment, Flow, Inputs
 from gridopt.verify.replay import Trace
 
 OVER_KW = 1e-5
 """A flow this close above a limit is not an hour of breach [kW]."""
+MONEY_LINE = "objective.money"
+"""What money counts for less, or more, than its amount: so the lines add up to the objective."""
 
 
 @dataclass(frozen=True)
@@ -80,4 +82,6 @@ def bill(inputs: Inputs, net_kw: Floats, trace: Trace) -> Ledger:
             name = f"{group.family.name}.{cost.name.removesuffix('_eur')}"
             before = lines[name].eur if name in lines else 0.0
             lines[name] = Line(before + eur, cost.kind)
+    if inputs.money != 1.0:
+        lines[MONEY_LINE] = Line((inputs.money - 1.0) * Ledger(lines).of(*MONEY), "wish")
     return Ledger(lines)

@@ -35,7 +35,7 @@ def users(family: type[Family], n: int, axis: Axis, **given: Any) -> dict[str, A
         elif p.kind == "list":
             out[p.name] = np.empty(n, object)
             for k in range(n):
-                out[p.name][k] = np.asarray(value[k], np.float64)
+                out[p.name][k] = np.asarray(value if value is p.default else value[k], np.float64)
         elif p.kind == "choice":
             out[p.name] = np.broadcast_to(np.asarray(value, object), n).copy()
         else:
@@ -161,7 +161,7 @@ def assert_replays(solved: Solved, tolerance: float = 1e-8) -> list[Replayed]:
         commands = {name: plan[name] for name in family.commands if name in plan}
         got = drive(family, dict(group.columns), group.steps, step_h, commands)
         ports, costs = block_numbers(block, solved.x, step_h)
-        pairs = [(f"state {name}", got.states[name], plan[name]) for name in family.states]
+        pairs = [(f"state {name}", got.states[name], plan[name]) for name in family.states if name in plan]
         pairs += [(f"command {name}", got.flows[name], plan[name]) for name in commands]
         pairs += [(f"port {name}", got.flows[f"{name}_kw"], power) for name, power in ports.items()]
         pairs += [(f"cost {name}", got.total(name), money) for name, money in costs.items()]

@@ -1,10 +1,11 @@
-"""CHP: efficiencies at both load points, minimum times and status carried in, against every on/off pattern."""
+"""CHP: load points, minimum times, starts a day and the status carried in, against every on/off pattern."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_the_block_allows_just_the_patterns_that_keep_the_minimum_times(
     up_h: float, down_h: float, was_on: bool, hours: float
 ) -> None:
     """Each of the 32 patterns of five hours is held in turn; the physics follows those that are allowed."""
-    times = {"min_up_h": up_h, "min_down_h": down_h, "on_start": was_on, "hours_in_status_h": hours}
+    times: dict[str, Any] = {"min_up_h": up_h, "min_down_h": down_h, "on_start": was_on, "hours_in_status_h": hours}
     inputs = engine(0.0, 5, **times)
     a = assemble(inputs)
     for pattern in itertools.product((0, 1), repeat=5):
@@ -187,7 +188,7 @@ def test_the_optimum_is_that_of_the_best_pattern(seed: int) -> None:
     price = rng.uniform(0.0, 0.3, 8)
     up_h, down_h, hours = (float(x) for x in rng.choice([0.0, 1.0, 2.0, 3.0, 4.0], 3))
     was_on = bool(rng.random() < 0.5)
-    times = {"min_up_h": up_h, "min_down_h": down_h, "on_start": was_on, "hours_in_status_h": hours}
+    times: dict[str, Any] = {"min_up_h": up_h, "min_down_h": down_h, "on_start": was_on, "hours_in_status_h": hours}
     inputs = engine(price, 8, heat=0.03, start_cost_eur=8.0, **times)
     solved, _ = planned(inputs)
     assert np.isclose(solved.objective, cheapest(inputs, price, up_h, down_h, was_on, hours))
@@ -198,6 +199,54 @@ def test_quarter_hours_round_a_minimum_time_up() -> None:
     group = engine(0.0, 8, step_min=15, min_up_h=5 / 6, on_start=True, hours_in_status_h=1 / 3).groups[0]
     assert group.options[:2] == (4, 1)
     assert int((group.columns["hold_h"] > 0).sum()) == 2
+
+
+# --- starts a day ----------------------------------------------------------------------------------------------------
+
+
+def over_midnight(price: Any = 0.0, heat: float = 0.0, **given: Any) -> Inputs:
+    """Seven hours of which the first three lie before midnight in Paris."""
+    inputs = engine(price, 7, heat=heat, **given)
+    axis = replace(inputs.axis, start=datetime(2026, 1, 15, 20, tzinfo=UTC))
+    user = users(CHP, 1, axis, **(ENGINE | OFF_LONG | given))
+    return replace(district(CHP, user, axis, price), commitments=inputs.commitments)
+
+
+@pytest.mark.parametrize(("most", "today"), [(0, 0), (1, 0), (1, 1), (2, 1), (1, 5), (2, 0)])
+@pytest.mark.parametrize("was_on", [False, True])
+def test_the_block_allows_just_the_patterns_with_few_starts_a_day(most: int, today: int, was_on: bool) -> None:
+    """Each of the 128 patterns of seven hours is held in turn; the physics follows those that are allowed."""
+    a = assemble(over_midnight(starts_max_per_day=most, starts_today=today, on_start=was_on))
+    for pattern in itertools.product((0, 1), repeat=7):
+        begins = np.diff([float(was_on), *pattern]) == 1
+        few = begins[:3].sum() <= max(most - today, 0) and begins[3:].sum() <= most
+        answer = whole(a, on=pattern)
+        assert (answer.status == "optimal") == few, pattern
+        if few:
+            [seen] = assert_replays(Solved(a, answer.x, answer.objective), 1e-6)
+            np.testing.assert_allclose(seen.flows["start"], [begins])
+
+
+def test_its_controller_keeps_the_starts_of_a_day() -> None:
+    """One start a day, that of today is used: the first order is refused, the first after midnight is obeyed."""
+    inputs = over_midnight(starts_max_per_day=1, starts_today=1)
+    seen = driven(inputs, on=[0, 1, 0, 1, 0, 1, 1], power_kw=[60.0] * 7)
+    np.testing.assert_allclose(seen.flows["on"], [[0, 0, 0, 1, 0, 0, 0]])
+
+
+def test_the_baseline_keeps_the_starts_of_a_day() -> None:
+    seen = led_by(over_midnight(starts_max_per_day=1), [100.0, 0.0, 100.0, 100.0, 0.0, 100.0, 0.0])
+    np.testing.assert_allclose(seen.flows["on"], [[1, 0, 0, 1, 0, 0, 0]])
+
+
+def test_the_best_two_hours_share_one_start() -> None:
+    """Power is worth making at 20 ct and not at 0; with one start a day an evening of two peaks has one hour less."""
+    price = [0.2, 0.0, 0.2, 0.0, 0.2, 0.0, 0.0]
+    free, _ = planned(over_midnight(price, heat=0.04))
+    np.testing.assert_allclose(free.value("on"), [[1, 0, 1, 0, 1, 0, 0]], atol=1e-9)
+    held, _ = planned(over_midnight(price, heat=0.04, starts_max_per_day=1))
+    np.testing.assert_allclose(held.value("on"), [[1, 1, 1, 0, 1, 0, 0]], atol=1e-9)
+    assert np.isclose(held.objective - free.objective, 5.6875)
 
 
 # --- what a plan cannot choose ---------------------------------------------------------------------------------------

@@ -146,6 +146,24 @@ def test_the_decision_has_its_minimum_and_rounds_by_diffusion() -> None:
     assert (semi.rounding, semi.large, semi.minimum.tolist()) == ("diffusion", False, [[3.0] * 6])
 
 
+def test_an_office_is_not_left_cold_to_save_cents() -> None:
+    """20 °C wanted from hour 4, power dear until hour 8. With 5 EUR a house of 6 kWh/K is warm, an office block of 240
+    kWh/K would open at 17 °C and fall below 16; the default, which grows with the zone, warms both alike."""
+    axis = axis_of(12)
+    price, wanted = [0.45] * 8 + [0.10] * 4, [17.0] * 4 + [20.0] * 8
+
+    def warmth(size: float, eur_per_kh: float | None) -> Any:
+        return planned(
+            axis, price, resistance_k_per_kw=5.0 / size, capacity_kwh_per_k=6.0 * size, power_kw=4.0 * size, cop=2.5,
+            comfort_min_c=wanted, temperature_start_c=17.5, discomfort_eur_per_kh=eur_per_kh,
+        ).value("temperature_c")[0]  # fmt: skip
+
+    assert warmth(1.0, 5.0)[4:].min() > 20 - 1e-6
+    assert warmth(40.0, 5.0)[4:].min() < 16
+    for size in (1.0, 40.0):
+        assert warmth(size, None)[4:].min() > 20 - 1e-6
+
+
 # --- block and physics -----------------------------------------------------------------------------------------------
 
 

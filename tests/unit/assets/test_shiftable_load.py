@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from gridopt.assets.shiftable_load import ShiftableLoad, profile_on_steps
 from gridopt.clock import Axis
 from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.template import template
+from gridopt.solve.session import Session
 from tests.unit.assets.replay import Solved, assert_replays, axis_of, by_rule, district, drive, solve, users
 
 
@@ -58,7 +60,7 @@ def test_prepare_places_starts_and_profile() -> None:
     assert p.steps is not None
     assert p.offset.tolist() == [5, 0, 16]
     assert p.steps.tolist() == [8, 4, 8]
-    assert p.structure == [(4,), (4,), (8,)]
+    assert p.structure == [(4, 0, 0, 0), (4, 0, 0, 0), (8, 0, 0, 0)]
     starts = [np.flatnonzero(row).tolist() for row in p.columns["may_start"]]
     assert starts == [[5, 6, 7, 8, 9, 10], [0, 1, 2], [16, 17, 18, 19]]
     assert p.columns["profile_kw"][0, 5:8].tolist() == [2.0, 1.0, 0.0]
@@ -93,7 +95,7 @@ def test_a_run_without_a_whole_step_is_left_out_with_a_note() -> None:
 
 @pytest.mark.parametrize(("steps", "profile"), [(4, 4), (24, 8), (90, 32), (3, 3)])
 def test_template(steps: int, profile: int) -> None:
-    t = template(ShiftableLoad, steps, (profile,))
+    t = template(ShiftableLoad, steps, (profile, 0, 0, 0))
     assert (t.width, t.height, len(t.matrix.row)) == (steps + 1, 1, steps + 1)
     terms, _ = t.ports["ac"]
     assert len(terms.column) == sum(min(k + 1, profile) for k in range(steps))
@@ -148,6 +150,128 @@ def test_the_decision_is_one_start_of_many() -> None:
     assert (whole.one_of, whole.large, whole.columns.shape) == (True, False, (1, 6))
 
 
+# --- forbidden hours, worth, wear ------------------------------------------------------------------------------------
+
+
+def test_a_run_touches_no_forbidden_hour() -> None:
+    """Two hours, and the third, half of the sixth and the eighth hour are forbidden."""
+    allowed = [1, 1, 0, 1, 1, 0.5, 1, 0]
+    p = ShiftableLoad.prepare(loads(axis_of(8), allowed=allowed), axis_of(8))
+    assert np.flatnonzero(p.columns["may_start"][0]).tolist() == [0, 3]
+    s = planned(axis_of(8), [0.4, 0.3, 0.0, 0.3, 0.2, 0.0, 0.0, 0.0], allowed=allowed)
+    assert np.flatnonzero(s.value("start")[0] > 0.5).tolist() == [3]
+    assert s.objective == pytest.approx(2 * 0.3 + 0.2)
+    assert_replays(s)
+
+
+def test_where_every_hour_is_forbidden_the_run_stays_undone() -> None:
+    s = planned(axis_of(4), 0.1, allowed=0.0)
+    assert s.value("undone").sum() == pytest.approx(1.0)
+
+
+def test_a_run_worth_less_than_it_costs_is_missed_by_nobody() -> None:
+    """It costs 1.50 EUR; what it is worth more than that is gained."""
+    s = planned(axis_of(6), 0.5, n=3, worth_eur=[1.4, 1.6, np.nan], skip_eur=1.45)
+    np.testing.assert_allclose(s.value("start").sum(1), [0, 1, 0], atol=1e-9)
+    np.testing.assert_allclose(s.value("undone").ravel(), [0, 0, 1], atol=1e-9)
+    assert s.objective == pytest.approx(-0.1 + 1.45)
+    (seen,) = assert_replays(s)
+    np.testing.assert_allclose(seen.total("benefit_eur"), [0, -1.6, 0])
+
+
+def test_the_wear_of_a_run_counts_against_its_worth() -> None:
+    s = planned(axis_of(6), 0.5, n=2, worth_eur=1.6, start_cost_eur=[0.05, 0.2])
+    np.testing.assert_allclose(s.value("start").sum(1), [1, 0], atol=1e-9)
+    assert s.objective == pytest.approx(-0.05)
+    (seen,) = assert_replays(s)
+    np.testing.assert_allclose(seen.total("run_eur"), [0.05, 0])
+
+
+# --- a second run after the first ------------------------------------------------------------------------------------
+
+WASH, DRY = [2.0, 0.5, 0.3], [2.5, 1.5]
+
+
+def pair(gap_h: float = 0.0, n: int = 1, **given: Any) -> dict[str, Any]:
+    usual = {"profile_kw": [WASH] * n, "then_profile_kw": [DRY] * n, "then_gap_max_h": gap_h, "skip_eur": 50.0}
+    return usual | given
+
+
+def pairs(first: int, last: int, gap: int, allowed: Any) -> list[tuple[int, int]]:
+    """Every pair of starts, told step by step."""
+
+    def fits(t: int, length: int) -> bool:
+        return first <= t and t + length <= last and all(allowed[t : t + length])
+
+    return [
+        (wash, dry)
+        for wash in range(first, last)
+        for dry in range(wash + 3, wash + 3 + gap + 1)
+        if fits(wash, 3) and fits(dry, 2)
+    ]
+
+
+@pytest.mark.parametrize("gap", [0, 1, 4, 30])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_cheapest_pair_is_found_among_all_without_a_decision(gap: int, seed: int) -> None:
+    """The relaxation alone finds it: its points are mixtures of pairs."""
+    rng = np.random.default_rng(seed)
+    axis, price, allowed = axis_of(24), rng.uniform(-0.05, 0.4, 24), rng.random(24) < 0.85
+    first, last = int(rng.integers(0, 6)), int(rng.integers(16, 25))
+    s = planned(axis, price, **pair(gap, allowed=allowed, earliest=float(first), latest=float(last)))
+    cost = {
+        (wash, dry): float(np.dot(WASH, price[wash : wash + 3]) + np.dot(DRY, price[dry : dry + 2]))
+        for wash, dry in pairs(first, last, gap, allowed)
+    }
+    assert s.objective == pytest.approx(min(cost.values(), default=50.0))
+    assert_replays(s)
+
+
+@pytest.mark.parametrize("gap", [0, 2])
+def test_the_block_allows_just_the_pairs_in_order(gap: int) -> None:
+    """Every pair of starts within eight hours is held in turn, the third hour being forbidden."""
+    axis, allowed = axis_of(9), np.arange(9) != 2
+    a = assemble(district(ShiftableLoad, loads(axis, **pair(gap, allowed=allowed)), axis, 0.1))
+    start, then = (w.columns[0] for w in a.whole)
+    found = []
+    for wash, dry in itertools.product(range(9), repeat=2):
+        if min(a.lp.upper[start[wash]], a.lp.upper[then[dry]]) < 1:
+            continue
+        s = Session(a.lp)
+        for columns, t in ((start, wash), (then, dry)):
+            s.bounds(columns, np.eye(9)[t], np.eye(9)[t])
+        if (answer := s.run()).status == "optimal":
+            found.append((wash, dry))
+            assert_replays(Solved(a, answer.x, answer.objective))
+    assert found == pairs(0, 9, gap, allowed)
+
+
+def test_the_second_run_waits_for_the_first_and_then_follows_by_itself() -> None:
+    """Told to start before the first has ended it waits; told nothing it starts when the pause of an hour is over."""
+    columns = columns_of(axis_of(12), **pair(1.0))
+    start = np.eye(12)[:1] * 0
+    start[0, 1] = 1.0
+    early = drive(ShiftableLoad, columns, 12, 1.0, {"start": start, "then_start": np.ones((1, 12))})
+    np.testing.assert_allclose(early.flows["ac_kw"], [[0, *WASH, *DRY, 0, 0, 0, 0, 0, 0]])
+    late = drive(ShiftableLoad, columns, 12, 1.0, {"start": start, "then_start": np.zeros((1, 12))})
+    np.testing.assert_allclose(late.flows["ac_kw"], [[0, *WASH, 0, *DRY, 0, 0, 0, 0, 0]])
+    np.testing.assert_allclose(late.flows["on"], [[0, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0]])
+
+
+def test_a_pair_that_does_not_fit_stays_undone_as_a_whole() -> None:
+    s = planned(axis_of(8), 0.1, **pair(latest=4.9))
+    assert s.value("undone").sum() == pytest.approx(1.0)
+    assert s.value("then_start").sum() == pytest.approx(0.0)
+    (seen,) = assert_replays(s)
+    np.testing.assert_allclose(seen.flows["ac_kw"], 0)
+
+
+def test_the_baseline_runs_both_as_early_as_it_may() -> None:
+    columns = columns_of(axis_of(12), **pair(3.0, allowed=[1] * 4 + [0] + [1] * 7))
+    got = by_rule(ShiftableLoad, columns, 12, 1.0)
+    np.testing.assert_allclose(got.flows["ac_kw"], [[*WASH, 0, 0, *DRY, 0, 0, 0, 0, 0]])
+
+
 # --- block and physics -----------------------------------------------------------------------------------------------
 
 
@@ -157,6 +281,8 @@ def random_loads(rng: np.random.Generator, axis: Axis, n: int) -> dict[str, Any]
         axis, n, earliest=earliest, latest=earliest + rng.uniform(0.5, 6, n), skip_eur=rng.uniform(0, 3, n),
         profile_kw=[rng.uniform(0, 3, rng.integers(1, 9)) for _ in range(n)],
         duration_h=np.where(rng.random(n) < 0.5, np.nan, rng.uniform(0.1, 2.2, n)),
+        then_profile_kw=[rng.uniform(0, 3, rng.integers(0, 5)) for _ in range(n)],
+        then_gap_max_h=rng.uniform(0, 1.5, n),
     )  # fmt: skip
 
 
@@ -167,6 +293,8 @@ def start_at_random(rng: np.random.Generator) -> Any:
         lower, upper = a.lp.lower.copy(), a.lp.upper.copy()
         for w in a.whole:
             assert w.block is not None
+            if w.columns[0, 0] != w.block.columns("start")[0, 0]:  # type: ignore[index]
+                continue  # the second run is left to the programme
             chance = np.where(upper[w.columns] > 0, rng.random(w.columns.shape), 0.0)
             one = (chance == chance.max(1, keepdims=True)) & (chance > 0)
             lower[w.columns] = upper[w.columns] = one
@@ -214,7 +342,7 @@ def test_a_second_start_and_a_start_outside_the_window_do_nothing() -> None:
     np.testing.assert_allclose(got.flows["ac_kw"], [[0, 2, 1, 0]])
     late = drive(ShiftableLoad, columns, 4, 1.0, {"start": np.array([[0.0, 0.0, 0.0, 1.0]])})
     np.testing.assert_allclose(late.flows["ac_kw"], 0)
-    assert (late.end["undone"], late.end["undone_eur"]) == (1.0, 10.0)
+    assert (late.end["undone"].item(), late.end["undone_eur"].item()) == (1.0, 10.0)
 
 
 def test_devices_of_one_group_keep_their_own_lengths() -> None:

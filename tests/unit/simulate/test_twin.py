@@ -197,7 +197,8 @@ def test_a_thermostat_holds_the_lower_edge_of_comfort() -> None:
     zone = Device(
         "zone", "heat-pump-building", ("grid",),
         {"resistance_k_per_kw": 5.0, "capacity_kwh_per_k": 2.0, "power_kw": 3.0, "outdoor_c": 10.0, "cop": 2.0,
-         "comfort_min_c": [18.0, 20.0, 20.0, 20.0, 25.0], "temperature_start_c": 19.0},
+         "comfort_min_c": [18.0, 20.0, 20.0, 20.0, 25.0], "temperature_start_c": 19.0,
+         "discomfort_eur_per_kh": 5.0},
     )  # fmt: skip
     day = Day(home(zone, steps=5))
     keep = np.exp(-0.1)
@@ -215,7 +216,7 @@ def test_a_tank_heats_from_half_empty_until_full() -> None:
     """10 kWh, 2 kW at COP 2: below half it starts and goes on until full, then rests above half; empty, the backup
     serves."""
     tank = Device(
-        "tank", "heat-pump-tank", ("grid",),
+        "tank", "hot-water-tank", ("grid",),
         {"capacity_kwh": 10.0, "power_kw": 2.0, "cop": 2.0, "loss_per_h": 0.0, "end": "free", "level_start": 0.6,
          "demand_kw": [2.0, 1.0, 0.0, 0.0, 4.0, 14.0]},
     )  # fmt: skip
@@ -548,7 +549,7 @@ def test_the_money_is_that_of_its_own_flows(day: Day) -> None:
 def test_the_commands_it_gave_lead_to_the_same_day(day: Day) -> None:
     """What it recorded is what the physics makes of the commands that it recorded: but for what stops by itself when
     full in the middle of a step, whose mean power lies below its least and is no command."""
-    stops = ("ev-session", "heat-pump-tank")
+    stops = ("ev-session", "hot-water-tank")
     groups = []
     for group, steps in zip(day.inputs.groups, day.twin.trace.steps, strict=True):
         groups.append({name: steps[name] for name in group.family.commands})
@@ -594,7 +595,7 @@ def street(seed: int) -> Sketch:
             "resistance_k_per_kw": 5.0, "capacity_kwh_per_k": 4.0, "power_kw": 3.0, "outdoor_c": some(-3, 8),
             "comfort_min_c": 19.5, "discomfort_eur_per_kh": 0.5,
         }),
-        Device("tank", "heat-pump-tank", ("grid",), {
+        Device("tank", "hot-water-tank", ("grid",), {
             "capacity_kwh": 8.0, "power_kw": 2.0, "demand_kw": some(0, 2), "end": "free", "level_start": 0.6,
         }),
         engine(dump=True, min_up_h=2.0), boiler(power_kw=30.0), store(),
@@ -615,7 +616,7 @@ def street(seed: int) -> Sketch:
 
 
 END = {"battery": ("soc_kwh", "soc_goal_kwh"), "thermal-store": ("level_kwh", "goal_kwh")} | {
-    "heat-pump-tank": ("level_kwh", "level_goal_kwh")
+    "hot-water-tank": ("level_kwh", "level_goal_kwh")
 }
 
 

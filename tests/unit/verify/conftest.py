@@ -35,7 +35,7 @@ DEVICES = (
         "resistance_k_per_kw": 5.0, "capacity_kwh_per_k": 6.0, "power_kw": 2.5, "power_min_kw": 0.8, "outdoor_c": 1.0,
         "gain_kw": 0.2, "comfort_min_c": [19.0] * 3 + [20.5] * 9, "temperature_start_c": 19.0,
     }),
-    Device("tank", "heat-pump-tank", ("house",), {
+    Device("tank", "hot-water-tank", ("house",), {
         "capacity_kwh": 6.0, "power_kw": 1.5, "power_min_kw": 0.6, "loss_per_h": 0.03, "end": "free",
         "demand_kw": [0.2, 0.4, 3.0, 4.0, 4.0, 4.0, 4.0, 0.3, 0.5, 0.5, 2.0, 2.5],
     }),

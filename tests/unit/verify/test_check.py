@@ -31,7 +31,7 @@ def tight(plan: Plan) -> Inputs:
 def test_nothing_is_found_in_a_plan(seed: int) -> None:
     """Three buildings with every device, every third district with an engine, every second with negative prices; then
     once more behind a tighter connection."""
-    shares = {"ev-session": 0.7, "heat-pump-building": 0.7, "heat-pump-tank": 0.7, "pv": 1.0}
+    shares = {"ev-session": 0.7, "heat-pump-building": 0.7, "hot-water-tank": 0.7, "pv": 1.0}
     inputs = district(
         3, seed, step_min=60, negative=seed % 2 == 0, shares=shares, engines=int(seed % 3 == 0), target=ROUGH
     )

@@ -6,8 +6,8 @@ All but the error itself stays consistent: states, node powers and what stands b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,56 +16,11 @@ import pytest
 from gridopt.assets import FAMILY_NAMES, family
 from gridopt.assets.base import Floats
 from tests.support.districts import Plan
-from tests.unit.verify.conftest import DEVICES, Draft, same
+from tests.unit.verify.conftest import DEVICES, Draft
+from tests.unit.verify.planting import Planted, Planting, assert_refused, assert_right_before, late, name_of
 
-Change = Callable[[Draft], None]
-
-
-@dataclass(frozen=True)
-class Planted:
-    """An error in ``asset``; it must be found as ``quantity`` of ``id``, with the money said where ``money``."""
-
-    asset: str
-    what: str
-    id: str
-    quantity: str
-    change: Change
-    money: bool = False
-
-    @property
-    def family(self) -> str:
-        return next(d.family for d in DEVICES if d.id == self.asset)
-
-
-PLANTED: list[Planted] = []
-
-
-def wrong(asset: str, quantity: str) -> Callable[[Change], Change]:
-    """An error that must be found at the device itself."""
-    return _keep(lambda change: Planted(asset, "asset", asset, quantity, change))
-
-
-def wrong_node(asset: str, node: str, quantity: str = "net_kw") -> Callable[[Change], Change]:
-    """An error in what a node makes of the device."""
-    return _keep(lambda change: Planted(asset, "node", node, quantity, change))
-
-
-def wrong_money(asset: str, line: str) -> Callable[[Change], Change]:
-    """An error that shows in a cost line alone."""
-    return _keep(lambda change: Planted(asset, "plan", "", f"cost line {line}", change, money=True))
-
-
-def _keep(make: Callable[[Change], Planted]) -> Callable[[Change], Change]:
-    def keep(change: Change) -> Change:
-        PLANTED.append(make(change))
-        return change
-
-    return keep
-
-
-def late(row: Floats) -> Floats:
-    """What to add so that a row comes one step late."""
-    return np.concatenate([[0.0], row[:-1]]) - row
+PLANTING = Planting(DEVICES)
+wrong, wrong_node, wrong_money = PLANTING.wrong, PLANTING.wrong_node, PLANTING.wrong_money
 
 
 # --- load ------------------------------------------------------------------------------------------------------------
@@ -428,7 +383,7 @@ def zone_draws_its_heat(d: Draft) -> None:
     d.draw("house", slice(None), (d.column("zone", "cop") - 1) * power)
 
 
-# --- heat-pump-tank --------------------------------------------------------------------------------------------------
+# --- hot-water-tank --------------------------------------------------------------------------------------------------
 
 
 def tank_kwh(d: Draft, keep: float = 0.97, cop: Any = None, demand: float = 1.0) -> Floats:
@@ -791,37 +746,22 @@ def engine_one_start_unpaid(d: Draft) -> None:
 # --- every error is refused ------------------------------------------------------------------------------------------
 
 
-def name_of(p: Planted) -> str:
-    return p.change.__name__
-
-
-@pytest.mark.parametrize("p", PLANTED, ids=name_of)
+@pytest.mark.parametrize("p", PLANTING.errors, ids=name_of)
 def test_refused(street: Plan, p: Planted) -> None:
-    d = Draft.of(street)
-    p.change(d)
-    findings = d.money() if p.money else d.physics()
-    mine = [f for f in findings if (f.what, f.id, f.quantity) == (p.what, p.id, p.quantity)]
-    assert mine, [f.words(d.inputs) for f in findings]
-    if d.at is not None:
-        assert {f.step for f in mine} == {d.at}
-    blamed = {(f.what, f.id) for f in findings} - {("plan", "")}
-    assert blamed <= {("asset", p.asset), *(("node", n) for n in d.nodes_of(p.asset))}
-    assert all(p.id in f.words(d.inputs) for f in mine)
+    assert_refused(street, p)
+
+
+@pytest.mark.parametrize("p", PLANTING.errors, ids=name_of)
+def test_the_untouched_plan_passes(street: Plan, p: Planted) -> None:
+    assert_right_before(street, p)
 
 
 @pytest.mark.parametrize("name", FAMILY_NAMES)
 def test_every_family_has_errors_of_its_own(name: str) -> None:
-    assert Counter(p.family for p in PLANTED)[name] >= 5
-
-
-@pytest.mark.parametrize("p", PLANTED, ids=name_of)
-def test_the_untouched_plan_passes(street: Plan, p: Planted) -> None:
-    """The draft itself is no error; what is planted is a change."""
-    d = Draft.of(street)
-    assert not d.physics()
-    assert not d.money()
-    p.change(d)
-    assert not same(d, Draft.of(street))
+    """Here, or in a file beside this one."""
+    beside = sorted(path.stem for path in Path(__file__).parent.glob("test_planted*.py"))
+    planted = [p for stem in beside for p in import_module(f"{__package__}.{stem}").PLANTING.errors]
+    assert Counter(p.family for p in planted)[name] >= 5
 
 
 def test_what_is_called_right_here_is_right(street: Plan) -> None:
@@ -857,7 +797,9 @@ def test_a_node_power_that_is_not_a_number_is_refused(street: Plan, number: floa
 
 @pytest.mark.parametrize("asset", [d.id for d in DEVICES if family(d.family).commands and d.id != "roof"])
 def test_every_command_under_a_pin_is_held_to_it(street: Plan, asset: str) -> None:
-    for command in Draft.of(street).group(asset).family.commands:
+    g, _ = street.inputs.where[asset]
+    of = street.inputs.groups[g].family
+    for command in (name for name in of.commands if name in street.schedule.groups[g]):
         for off in (0.3, -0.3):
             d = Draft.of(street)
             step = d.offset(asset)

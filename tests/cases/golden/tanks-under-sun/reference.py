@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 site = tomllib.loads((HERE / "scenario.toml").read_text(encoding="utf-8"))
 series = pd.read_csv(HERE / "series.csv", index_col="time", parse_dates=True)
 line, roof = site["node"]["grid"], site["asset"]["roof"]
-tanks = {name: asset for name, asset in site["asset"].items() if asset["family"] == "heat-pump-tank"}
+tanks = {name: asset for name, asset in site["asset"].items() if asset["family"] == "hot-water-tank"}
 steps = len(series)
 
 index = solph.create_time_index(start=series.index[0], interval=site["horizon"]["step_min"] / 60, number=steps)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gridopt.assets import switching
+from gridopt.assets.base import Floats, Parameter, Port, Prepared, State, Values
+from gridopt.assets.chp import CHP
+from gridopt.clock import Axis
+
+LEAST_SHARE = 0.3
+"""Minimum load of a stack, where none is given: below, water and heat are hard to manage."""
+_DEFAULTS = {
+    "electric_efficiency": 0.50,
+    "electric_efficiency_min": 0.55,
+    "thermal_efficiency": 0.39,
+    "thermal_efficiency_min": 0.34,
+    "maintenance_eur_per_kwh": 0.03,
+}
+
+
+def _of_a_stack(p: Parameter) -> Parameter:
+    if p.name == "power_min_kw":
+        return replace(p, doc=f"{p.doc}; absent: {LEAST_SHARE:.0%} of full load", optional=True)
+    if p.name == "start_cost_eur":
+        return replace(p, doc="wear of one start, some 0.3 EUR per kW of a PEM stack")
+    if p.name == "starts_max_per_day":
+        return replace(p, doc="most starts in a local day", default=2.0, optional=False)
+    return replace(p, default=_DEFAULTS.get(p.name, p.default))
+
+
+class FuelCell(CHP):
+    """Fuel cell (PEM) on a hydrogen node: a CHP with a stack's defaults, led by the hydrogen that is there.
+
+    Equations, variables, rows, decisions and shortfalls are those of CHP. In part load a stack gives more electricity
+    and less heat per hydrogen; it wears by every start, of which a day has two.
+
+    Ports        ac (electricity): - power;  heat (heat): - heat;  gas (hydrogen, ``hydrogen_node``): fuel      [kW]
+    Decisions    large: on[T], as in CHP
+    Assumes      efficiencies of the lower heating value, auxiliaries taken off
+    Source       the defaults are assumed, of a stack of 200 kW that gives 155 kW of heat: take a data sheet's instead
+    Cases        tests/unit/assets/test_hydrogen.py (by hand)
+    """
+
+    name = "fuel-cell"
+    ports = (Port("ac"), Port("heat", ("heat",), "heat_node"), Port("gas", ("hydrogen",), "hydrogen_node"))
+    parameters = tuple(_of_a_stack(p) for p in CHP.parameters)
+
+    @classmethod
+    def prepare(cls, user: Mapping[str, Any], axis: Axis) -> Prepared:
+        least = np.where(np.isnan(user["power_min_kw"]), LEAST_SHARE * user["power_max_kw"], user["power_min_kw"])
+        return super().prepare({**user, "power_min_kw": least}, axis)
+
+    @classmethod
+    def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
+        """Led by hydrogen: runs when its node has that of minimum load left over, and follows what there is."""
+        fuel = np.maximum(surplus["gas"], 0.0)
+        least = p.fuel_fixed_kw + p.fuel_slope * p.least_kw
+        runs = switching.kept(p, state, (fuel > 0) & (fuel >= least * (1 - 1e-9)))
+        power = np.where(runs, np.clip((fuel - p.fuel_fixed_kw) / p.fuel_slope, p.least_kw, p.power_max_kw), 0.0)
+        heat = p.heat_fixed_kw * runs + p.heat_slope * power
+        dumped = np.maximum(heat - np.maximum(-surplus["heat"], 0.0), 0.0)
+        return {"on": runs.astype(np.float64), "power_kw": power, "heat_dumped_kw": dumped}
