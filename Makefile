@@ -6,12 +6,13 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test bench wheel-smoke clean
+.PHONY: help demo test bench reference wheel-smoke clean
 
 help:
 	@echo 'make demo         plan a shipped district on simulated devices and show the result'
 	@echo 'make test         every check: style, types, import contracts, tests (PYTEST_ARGS=...), built wheel'
 	@echo 'make bench        the short benchmarks'
+	@echo 'make reference    write docs/reference from the code'
 	@echo 'make wheel-smoke  build the wheel and run it outside this folder'
 	@echo 'make clean        remove .venv and caches'
 	@echo 'Another Python: make demo PYTHON=python3.12'
@@ -38,6 +39,9 @@ test: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py --short
 
+reference: $(STAMP)
+	$(BIN)/python docs/write_reference.py
+
 # What a user of the wheel gets: no checkout in sight, neither as current folder nor on the path.
 wheel-smoke: $(STAMP)
 	@set -eu; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; trap 'exit 1' HUP INT TERM; unset PYTHONPATH; \
@@ -47,6 +51,7 @@ wheel-smoke: $(STAMP)
 	cd "$$away"; set -x; \
 	venv/bin/gridopt --help >/dev/null; \
 	venv/bin/gridopt --version; \
+	venv/bin/gridopt family battery >/dev/null; \
 	venv/bin/gridopt run two-roofs --out plan; \
 	test -s plan/summary.json; test -s plan/schedule.parquet
 
