@@ -2,7 +2,9 @@
 
 GridoptError                      exit code
 ├── UsageError                     2   the command line itself, and places that cannot be written
-├── ScenarioError                 10   the user's files, a missing series among them; carries every Mistake found
+├── MistakesError                 10   files that people write; carries every Mistake found
+│   ├── ScenarioError             10   a scenario, a missing series among its mistakes
+│   └── AdapterError              10   a device's adapter
 ├── UnboundedError                10   a price pays for a flow that nothing limits
 ├── DataError                     11   a run folder that is damaged, was changed, or is of another format
 ├── InfeasibleError               12   hard limits contradict each other; carries the Culprits in words
@@ -22,12 +24,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 __all__ = [
+    "AdapterError",
     "DataError",
     "FamilyError",
     "GridoptError",
     "InfeasibleError",
     "InternalError",
     "Mistake",
+    "MistakesError",
     "NoPlanError",
     "ScenarioError",
     "SolverError",
@@ -70,8 +74,8 @@ class Mistake:
         return f"{where}: {self.message}"
 
 
-class ScenarioError(GridoptError):
-    """Every mistake of a scenario, collected before stopping."""
+class MistakesError(GridoptError):
+    """Every mistake of what a person wrote, collected before stopping."""
 
     exit_code = 10
 
@@ -83,7 +87,15 @@ class ScenarioError(GridoptError):
         return "\n".join(str(m) for m in self.mistakes)
 
     def __reduce__(self) -> Any:
-        return ScenarioError, (self.mistakes,)
+        return type(self), (self.mistakes,)
+
+
+class ScenarioError(MistakesError):
+    pass
+
+
+class AdapterError(MistakesError):
+    pass
 
 
 class UnboundedError(GridoptError):

@@ -35,6 +35,7 @@ SUFFIXES: dict[str, str] = {
     "_m3": "m³",
     "_kh": "K·h",
     "_eur": "EUR",
+    "_hz": "Hz",
     "_kg": "kg",
     "step_min": "min",
     "_deg": "°",
@@ -43,6 +44,7 @@ SUFFIXES: dict[str, str] = {
     "_c": "°C",
     "_k": "K",
     "_a": "A",
+    "_s": "s",
     "_v": "V",
 }
 

@@ -17,7 +17,8 @@ from gridopt.assets.base import Floats, Ints
 from gridopt.assets.battery import Battery
 from gridopt.model.assemble import Assembly, PairSet, assemble
 from gridopt.model.inputs import Group, Inputs, Node
-from gridopt.solve.session import INTEGER, SEMI, Answer, Session
+from gridopt.solve.binaries import may_rest
+from gridopt.solve.session import INTEGER, Answer, Session
 from tests.conformance.random_params import AXES, SEEDS, cover, pool, seeded, take
 from tests.unit.assets.replay import Solved, assert_replays, district, users
 
@@ -80,14 +81,14 @@ def decided(a: Assembly, cost: Floats, gap: float, pairs: list[PairSet]) -> Deci
         columns, minimum = x.columns[free], x.minimum[free]
         able = minimum <= upper[columns]
         upper[columns[~able]] = 0.0
-        held = columns[able & (minimum > 0)]
-        s.wholeness(held, np.full(len(held), SEMI))
-        lower[held] = minimum[able & (minimum > 0)]
-        semi.append((held, lower[held]))
+        held = able & (minimum > 0)
+        semi.append((columns[held], minimum[held]))
     whole = [c[~pinned[c]] for w in a.whole for c in [w.columns.ravel()]]
     for columns in whole:
         s.wholeness(columns, np.full(len(columns), INTEGER))
     s.bounds(every, lower, upper)
+    for columns, minimum in semi:
+        may_rest(s, columns, minimum, lower, upper)
     directions = []
     for pair in pairs:
         free = ~(pinned[pair.first] | pinned[pair.second])

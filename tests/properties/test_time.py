@@ -41,7 +41,7 @@ EXACT_IN_TIME: dict[str, dict[str, Any]] = {
     },
     "booked-rooms": {"booked": 0.0, "window_open": 0.0, "discomfort_eur_per_kh": 100.0},
     "cold-store": {
-        "resistance_k_per_kw": 6.0, "capacity_kwh_per_k": 5.0, "power_min_kw": 0.0, "min_up_h": 0.0, "min_down_h": 0.0,
+        "resistance_k_per_kw": 6.0, "capacity_kwh_per_k": 5.0, "part_load": 0.0, "min_up_h": 0.0, "min_down_h": 0.0,
         "discomfort_eur_per_kh": 100.0,
     },
     # A rebound follows sooner upon half a step.

@@ -179,7 +179,7 @@ def hot_water_tank(draw: Draw, axis: Axis) -> Mapping[str, Any]:
 def cold_store(draw: Draw, axis: Axis) -> Mapping[str, Any]:
     return {
         "resistance_k_per_kw": draw(tenths(3, 6)), "capacity_kwh_per_k": draw(tenths(1, 5)), "power_kw": 3.0,
-        "power_min_kw": draw(one(None, 0.0, 1.0)), "outdoor_c": draw(tenths(5, 35)), "min_up_h": draw(one(0.0, 2.0)),
+        "part_load": draw(one(1.0, 0.0, 0.3)), "outdoor_c": draw(tenths(5, 35)), "min_up_h": draw(one(0.0, 2.0)),
         "min_down_h": draw(one(0.0, 1.0)), "on_start": draw(st.booleans()), "discomfort_eur_per_kh": 0.5,
     }  # fmt: skip
 

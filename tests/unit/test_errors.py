@@ -9,12 +9,14 @@ import pytest
 
 from gridopt import errors
 from gridopt.errors import (
+    AdapterError,
     DataError,
     FamilyError,
     GridoptError,
     InfeasibleError,
     InternalError,
     Mistake,
+    MistakesError,
     NoPlanError,
     ScenarioError,
     SolverError,
@@ -24,8 +26,9 @@ from gridopt.errors import (
 )
 
 CODES = {
-    GridoptError: 1, InternalError: 1, FamilyError: 1, SolverError: 1, UsageError: 2, ScenarioError: 10, DataError: 11,
-    InfeasibleError: 12, NoPlanError: 13, VerificationError: 15, UnboundedError: 10,
+    GridoptError: 1, InternalError: 1, FamilyError: 1, SolverError: 1, UsageError: 2, MistakesError: 10,
+    AdapterError: 10, ScenarioError: 10, UnboundedError: 10, DataError: 11, InfeasibleError: 12, NoPlanError: 13,
+    VerificationError: 15,
 }  # fmt: skip
 
 
@@ -113,6 +116,7 @@ def test_all_mistakes_are_told_in_the_order_of_the_files() -> None:
     "e",
     [
         ScenarioError(mistakes()),
+        AdapterError(mistakes()),
         SolverError("HiGHS refused {what}", what="bounds"),
         InfeasibleError("{words}", explanation=("why",), words="no plan"),
         VerificationError("{count} values", findings=("bad",), count=1),

@@ -19,11 +19,12 @@ FRACTIONS = {
     "into", "pumps", "may_run", "window_end", "keep_on", "pause_steps", "rest_steps", "wants_more",
     "allowed", "may_then", "then_start", "then_steps", "gap_steps",
     "cycles_per_day", "cycles_today", "dwell_soc", "taper_in_soc", "taper_in_power", "taper_out_soc",
-    "taper_out_power", "day_last", "daily", "capped", "soc_arrive", "soc_depart", "at_once_soc", "even", "waits", "shear",
+    "taper_out_power", "day_last", "daily", "capped", "soc_arrive", "soc_depart", "at_once_soc", "even", "waits",
+    "shear",
     "points", "floor", "night", "light_start",
     "pasteurise", "may_begin", "due_in_steps", "hold_steps", "every_steps", "lead_steps", "timer", "once",
     "booked", "window_open", "open_loss", "flats", "opted_out", "begun", "rebound_share", "returned_share", "cut_steps",
-    "rebound_steps", "eer", "eer_nominal",
+    "rebound_steps", "eer", "eer_nominal", "part_load",
 }  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def names() -> Iterator[tuple[str, str]]:
         ("factor_kg_per_kwh", "kg/kWh"), ("yield_kw_per_kw", "kW/kW"), ("pv_kw_per_kwp", "kW/kWp"),
         ("ghi_w_per_m2", "W/m²"), ("solar_gain_kw_per_m2", "kW/m²"), ("azimuth_deg", "°"), ("voltage_v", "V"),
         ("level_m3", "m³"), ("inflow_m3_per_h", "m³/h"), ("lift_kwh_per_m3", "kWh/m³"), ("starts_max_per_day", "1/day"),
-        ("efficiency", ""), ("kw", ""), ("", ""),
+        ("frequency_hz", "Hz"), ("settle_s", "s"), ("wind_m_per_s", "m/s"), ("efficiency", ""), ("kw", ""), ("", ""),
     ],
 )  # fmt: skip
 def test_the_end_of_a_name_is_its_unit(name: str, unit: str) -> None:

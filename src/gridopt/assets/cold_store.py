@@ -19,7 +19,7 @@ class ColdStore(Family):
     """Cold store: a compressor with minimum running and stopping times keeps goods inside a temperature band.
 
     heat[t] = gain[t] - eer[t] * compressor[t]                                                               (1)
-    power_min * on[t] <= compressor[t] <= power * on[t]                                                      (2)
+    part_load * power * on[t] <= compressor[t] <= power * on[t]                                              (2)
     eer[t] = clip(eer_nominal - eer_slope * (outdoor[t] - 35), 1, 8) where none is given                     (3)
     on[t], its minimum times and its starts a day                  gridopt.assets.switching, (1) to (5) there
     the temperature from the heat, the band and its price                 gridopt.assets.zone, (1) to (3) there, with
@@ -49,8 +49,7 @@ class ColdStore(Family):
         zone.RESISTANCE,
         zone.CAPACITY,
         Parameter("power_kw", "electrical power of the compressor at full load", minimum=0),
-        Parameter("power_min_kw", "its least electrical power while running; absent: it runs at full load", minimum=0,
-                  optional=True),
+        Parameter("part_load", "least power while running, of full load; 1: on or off", 1.0, minimum=0, maximum=1),
         Parameter("ambient_c", "temperature around the store", 20.0, kind="series"),
         Parameter("gain_kw", "heat by doors, goods, people and lamps", 0.0, kind="series"),
         Parameter("outdoor_c", "temperature of the air that takes the heat up", 35.0, kind="series"),
@@ -62,10 +61,10 @@ class ColdStore(Family):
         Parameter("temperature_start_c", "temperature at the start", 3.0),
         zone.DISCOMFORT,
         *switching.PARAMETERS,
-    )  # fmt: skip
-    ordered = (("power_min_kw", "power_kw"), ("temperature_min_c", "temperature_max_c"))
+    )
+    ordered = (("temperature_min_c", "temperature_max_c"),)
     computed = (
-        Column("least_kw", "least power while running, not above full load"),
+        Column("least_kw", "least power while running"),
         Column("keep", "share of the distance to the steady temperature that is left after a step"),
         *switching.COLUMNS,
     )
@@ -88,7 +87,7 @@ class ColdStore(Family):
         switches, structure = switching.prepare(user, axis)
         c |= switches
         c |= {
-            "least_kw": np.fmin(c["power_min_kw"], c["power_kw"]),
+            "least_kw": c["part_load"] * c["power_kw"],
             "keep": zone.keep_share(c["resistance_k_per_kw"], c["capacity_kwh_per_k"], axis.step_h),
             "eer": eer_series(c["eer"], c["outdoor_c"], c["eer_nominal"], c["eer_slope_per_k"]),
             "discomfort_eur_per_kh": zone.discomfort_price(c["discomfort_eur_per_kh"], c["capacity_kwh_per_k"]),

@@ -38,6 +38,8 @@ from gridopt.assets.base import Floats, Parameter, Values
 
 DISCOMFORT_EUR_PER_KWH_H = 1.0
 """Price of a kelvin outside the band for an hour, for every kWh/K of the zone, where none is given."""
+FORGOTTEN = 1e-4
+"""A zone that keeps less forgets within a step; smaller coefficients make HiGHS 1.15's branch and bound fail."""
 At = Callable[[int], Any]
 
 RESISTANCE = Parameter("resistance_k_per_kw", "temperature held by a kW of heat, R", minimum=0.001, maximum=1e4)
@@ -51,8 +53,9 @@ DISCOMFORT = Parameter(
 
 
 def keep_share(resistance_k_per_kw: Floats, capacity_kwh_per_k: Floats, step_h: float) -> Floats:
-    """Share of the distance to the steady temperature that is left after a step, (1)."""
-    return np.asarray(np.exp(-step_h / (resistance_k_per_kw * capacity_kwh_per_k)))
+    """Share of the distance to the steady temperature that is left after a step, (1); 0 below FORGOTTEN."""
+    keep = np.exp(-step_h / (resistance_k_per_kw * capacity_kwh_per_k))
+    return np.where(keep < FORGOTTEN, 0.0, keep)
 
 
 def discomfort_price(given_eur_per_kh: Floats, capacity_kwh_per_k: Floats) -> Floats:

@@ -99,14 +99,14 @@ def exit_code_of(error: Exception) -> int:
 
 def error_document(error: Exception) -> str:
     """An error as the one JSON document, every mistake with its place."""
-    from gridopt.errors import InfeasibleError, ScenarioError
+    from gridopt.errors import InfeasibleError, MistakesError
 
     doc: dict[str, Any] = {
         "exit_code": exit_code_of(error),
         "kind": type(error).__name__,
         "message": str(error),
     }
-    if isinstance(error, ScenarioError):
+    if isinstance(error, MistakesError):
         doc["mistakes"] = [
             {"file": m.file, "line": m.line, "code": m.code, "message": m.message} for m in error.mistakes
         ]

@@ -52,7 +52,7 @@ def _group(group: str, families: list[dict[str, Any]]) -> str:
 def _check(name: str) -> None:
     from gridopt.assets import FAMILY_NAMES
     from gridopt.errors import UsageError
-    from gridopt.scenario.mistakes import nearest
+    from gridopt.written.words import nearest
 
     if name not in FAMILY_NAMES:
         close = nearest(name, FAMILY_NAMES)

@@ -71,9 +71,9 @@ class Commands(click.Group):
 
 
 def _words(error: Exception) -> str:
-    from gridopt.errors import ScenarioError
+    from gridopt.errors import MistakesError
 
-    if isinstance(error, ScenarioError):
+    if isinstance(error, MistakesError):
         return f"{error}\n{count(len(error.mistakes), 'mistake')}"
     return f"Error: {error}"
 

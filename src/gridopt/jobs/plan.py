@@ -17,7 +17,7 @@ import numpy as np
 
 from gridopt import __version__
 from gridopt.assets.base import MONEY, Floats, Ints, at
-from gridopt.errors import VerificationError
+from gridopt.errors import InfeasibleError, VerificationError
 from gridopt.jobs import record
 from gridopt.model.assemble import Assembly, Block
 from gridopt.model.inputs import Inputs
@@ -34,6 +34,7 @@ from gridopt.verify import Ledger, Line, Trace, bill, replay, verify
 
 if TYPE_CHECKING:
     from gridopt.scenario.load import Scenario
+    from gridopt.scenario.objective import Objective
 
 Tell = Callable[[str], None]
 PROVEN, DEGRADED = 0, 3
@@ -100,7 +101,7 @@ def plan(
     """
     say = tell or _silent
     inputs = _with_target(scenario.inputs, gap, time_limit_s)
-    solution = solve(inputs, say)
+    solution = _solved(scenario, inputs, say)
     clock = _Clock({**(seconds or {}), **solution.seconds})
     schedule = solution.assembly.schedule(solution.x)
     say("checking the plan")
@@ -127,6 +128,8 @@ def plan(
         "kpi": _kpi(inputs, schedule, trace),
         "limits": _limits(inputs, solution),
     }
+    if scenario.objective.named:
+        summary["wishes"] = _wishes(scenario.objective, inputs, (schedule.net_kw, trace, ledger), by_rule)
     clock.lap("report")
     summary |= {"versions": _versions(), "seconds": clock.seconds, "counters": solution.counters}
     return Plan(
@@ -135,14 +138,20 @@ def plan(
     )  # fmt: skip
 
 
-def check_target(folder: Path) -> None:
-    """Raise UsageError where a run folder must not be put."""
-    run_folder.check_target(folder)
-
-
 def write(plan: Plan, folder: Path) -> None:
     """Leave a plan as a run folder."""
     run_folder.write(folder, plan.run)
+
+
+def _solved(scenario: Scenario, inputs: Inputs, say: Tell) -> Solution:
+    """The plan; where there is none, mends of limits that stand in a file name it."""
+    try:
+        return solve(inputs, say)
+    except InfeasibleError as e:
+        if e.explanation is None:
+            raise
+        placed = e.explanation.placed(scenario.limits_in)
+        raise InfeasibleError("{words}", explanation=placed, words=placed.words) from None
 
 
 def _silent(_: str) -> None:
@@ -316,6 +325,24 @@ def _left_in_stores(solution: Solution, ledger: Ledger, rule: Trace) -> float | 
     schedule = solution.assembly.schedule(x)
     equal = bill(solution.assembly.inputs, schedule.net_kw, replay(solution.assembly.inputs, schedule))
     return ledger.of(*MONEY) - equal.of(*MONEY) - max(equal.of("penalty") - ledger.of("penalty"), 0.0)
+
+
+def _wishes(
+    objective: Objective, inputs: Inputs, planned: tuple[Floats, Trace, Ledger], by_rule: Twin
+) -> list[dict[str, Any]]:
+    """What the plan is chosen by, money apart from its usual weight: each part's weight and what both days come to."""
+    ruled = by_rule.net_kw, by_rule.trace, by_rule.ledger
+    return [
+        {
+            "part": part.name,
+            "weight": getattr(objective.weights, part.key),
+            "key": part.key,
+            "quantity": part.amount,
+            "plan": objective.amount(part.name, inputs, *planned),
+            "by_rule": objective.amount(part.name, inputs, *ruled),
+        }
+        for part in objective.named
+    ]
 
 
 def _kpi(inputs: Inputs, schedule: Schedule, trace: Trace) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gridopt.assets.base import Floats
+from gridopt.assets.base import MONEY, Floats
 from gridopt.model.inputs import Inputs
 from gridopt.report.bars import ASCII, BLOCKS, NOTHING, bar, bins
 from gridopt.store.run_folder import Run
+from gridopt.units import unit_of
 
 LABEL = 14
 MOST_DEVICES = 12
@@ -38,6 +39,14 @@ FIGURES = {
     "self_consumption": "of what is produced, used here",
     "self_sufficiency": "of what is used, produced here",
 }
+PARTS = {
+    "cost": "money",
+    "co2": "CO2 of what is drawn",
+    "self-consumption": "own production not used here",
+    "peak": "highest draw, day by day",
+    "comfort": "outside the comfort band",
+    "plan-change": "changed from what was announced",
+}
 
 
 def show(console: Console, run: Run, inputs: Inputs) -> None:
@@ -45,7 +54,8 @@ def show(console: Console, run: Run, inputs: Inputs) -> None:
     s = run.summary
     zone = ZoneInfo(s["horizon"]["zone"])
     for part in (
-        _header(s, zone), _money(s), _months(s, inputs), _saving(s), _figures(s), _day(console, run, inputs),
+        _header(s, zone), _money(s), _months(s, inputs), _saving(s), _wishes(s), _figures(s),
+        _day(console, run, inputs),
         *_lists(s, zone),
     ):  # fmt: skip
         if part is not None:
@@ -102,7 +112,7 @@ def _money(s: Mapping[str, Any]) -> Table:
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         kind = next(side[name]["kind"] for side in sides if name in side)
         amounts = [side[name]["eur"] if name in side else 0.0 for side in sides]
-        if max(map(abs, amounts)) >= 0.005:
+        if kind != "wish" and max(map(abs, amounts)) >= 0.005:
             lines[kind == "penalty"].append([name.replace(".", ", "), kind, *_difference(amounts)])
     if lines[True]:
         lines[False].append(["without penalties", "", *_difference([_total(side) for side in sides])])
@@ -112,8 +122,9 @@ def _money(s: Mapping[str, Any]) -> Table:
 
 
 def _total(lines: Mapping[str, Any], penalties: bool = False) -> float:
-    """Sum of the lines that are money, or of all [EUR]."""
-    return float(sum(line["eur"] for line in lines.values() if penalties or line["kind"] != "penalty"))
+    """Sum of the lines that are money, and of the penalties [EUR]."""
+    kinds = (*MONEY, "penalty") if penalties else MONEY
+    return float(sum(line["eur"] for line in lines.values() if line["kind"] in kinds))
 
 
 def _difference(amounts: Sequence[float]) -> list[str]:
@@ -128,7 +139,7 @@ def _months(s: Mapping[str, Any], inputs: Inputs) -> Group | None:
     for c in inputs.commitments:
         name = f"{c.id}.{c.labels[0]}"
         booked = max(abs(side[name]["eur"]) if name in side else 0.0 for side in (s["cost"], s["baseline"]["cost"]))
-        if c.measure == "peak" and c.kind != "penalty" and booked >= 0.005:
+        if c.measure == "peak" and c.kind in MONEY and booked >= 0.005:
             above = " or ".join(f"{kw:g}" for kw in np.unique(c.baseline_kw[c.period >= 0]))
             charge = f"{name.replace('.', ', ')} is a charge of the month, counted in full {days}"
             lines.append(Text(f"{charge}: for the highest power above {above} kW."))
@@ -209,6 +220,22 @@ def _listed(names: Sequence[str]) -> str:
     """The first few, and how many more."""
     shown = [*names] if len(names) <= MOST_NAMED + 1 else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _wishes(s: Mapping[str, Any]) -> Table | None:
+    """What the plan was chosen by beside money, in its own units: it is no money, and no saving contains it."""
+    if not s.get("wishes"):
+        return None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("chosen by", overflow="fold")
+    for title in ("weight", "plan", "by rule"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for w in s["wishes"]:
+        unit = unit_of(w["key"])
+        weight = f"{w['weight']:.6g} {unit}" if unit else f"× {w['weight']:.6g}"
+        amounts = [f"{w[side] + 0.0:.2f} {unit_of(w['quantity'])}" for side in ("plan", "by_rule")]
+        table.add_row(PARTS[w["part"]], weight, *amounts)
+    return table
 
 
 def _figures(s: Mapping[str, Any]) -> Table | None:

@@ -9,10 +9,13 @@ import numpy as np
 
 from gridopt.clock import Axis, Floats
 from gridopt.errors import DataError, UsageError
-from gridopt.scenario.document import Document, shown
-from gridopt.scenario.mistakes import Report, Where, quoted
+from gridopt.scenario.document import Document
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.resample import Bools, Intervals, edges, onto
 from gridopt.store import run_folder
+from gridopt.written.report import Where
+from gridopt.written.toml import shown
+from gridopt.written.words import quoted
 
 
 def announced(

@@ -14,13 +14,16 @@ from gridopt.assets.base import Family, Floats, Parameter
 from gridopt.clock import Axis
 from gridopt.model.inputs import Group, make_groups
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import Report, did_you_mean, doc_with_unit, nearest, quoted, told
-from gridopt.scenario.schema import family_model, known_keys, read_model, text_keys
+from gridopt.scenario.mistakes import Report
+from gridopt.scenario.schema import family_model, text_keys
 from gridopt.scenario.series import Book
 from gridopt.scenario.sessions import generated_sessions
 from gridopt.scenario.spans import instant
 from gridopt.scenario.tables import Entry, override, table_entries
 from gridopt.scenario.times import Moment
+from gridopt.written.model import known_keys, read_model
+from gridopt.written.report import told
+from gridopt.written.words import did_you_mean, doc_with_unit, nearest, quoted
 
 GOOD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

@@ -18,10 +18,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from gridopt.clock import Axis, Floats, parse_instant
-from gridopt.scenario.fields import LARGEST_RAW, number_hint, short
-from gridopt.scenario.mistakes import Report, did_you_mean, nearest, quoted
+from gridopt.scenario.fields import LARGEST_RAW
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.resample import Intervals, Ints, edges
 from gridopt.scenario.sheet import Sheet, iso_date, note_day_first, read_sheet
+from gridopt.written.fields import number_hint, short
+from gridopt.written.words import did_you_mean, nearest, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,11 +20,13 @@ from gridopt.scenario import schema
 from gridopt.scenario.announced import announced
 from gridopt.scenario.assets import GOOD_ID, AssetTable, good_id
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import Place, Report, Where, did_you_mean, listed, quoted
-from gridopt.scenario.schema import Section, read_model
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.series import Book
 from gridopt.scenario.spans import spans
 from gridopt.scenario.times import Window, inside
+from gridopt.written.model import Section, read_model
+from gridopt.written.report import Place, Where
+from gridopt.written.words import did_you_mean, listed, quoted
 
 TONNES_PER_G = 1e-6
 NO_LABEL = "none"
@@ -70,8 +72,13 @@ class Term:
     def where(self) -> str:
         return f"commitment {self.id}"
 
+    @property
+    def section(self) -> tuple[str, ...]:
+        """Keys of the table that says it."""
+        return "commitment", self.id
+
     def place(self, *keys: str | int) -> Place:
-        return self.context.document.at("commitment", self.id, *keys)
+        return self.context.document.at(*self.section, *keys)
 
     def get(self, value: float | str, key: str, minimum: float = -np.inf) -> Floats:
         return self.context.book.get(value, key, self.where, lambda: self.place(key), minimum)
@@ -227,7 +234,7 @@ def _plan_change(t: schema.PlanChange, term: Term) -> list[Commitment]:
         for name in sorted(set(context.good_assets(names, term.where, lambda: term.place("assets"))))
         for port in context.ports(name) or [context.assets[name][0].family.ports[0].name]
     ]
-    folder = context.document.folder_of("commitment", term.id, "run") / t.run
+    folder = context.document.folder_of(*term.section, "run") / t.run
     found: list[Commitment] = []
     said = (t.run, term.where, functools.partial(term.place, "run"))
     powers = announced(folder, wanted, axis, context.document, said, context.report)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from gridopt.assets import FAMILY_NAMES
 from gridopt.scenario import schema
-from gridopt.scenario.fields import range_schema
+from gridopt.written.fields import range_schema
+from gridopt.written.model import DEFS, definitions
 
 Schema = dict[str, Any]
-DEFS = "#/$defs/"
 
 
 def json_schema() -> Schema:
@@ -28,19 +27,20 @@ def json_schema() -> Schema:
         schema.Pin,
         schema.Outage,
         schema.RuleFile,
+        schema.Objective,
         schema.Solve,
         *schema.COMMITMENTS.values(),
         *families.values(),
     ]
-    _, found = models_json_schema([(model, "validation") for model in fixed], ref_template=DEFS + "{model}")
-    defs = _tidied(found["$defs"])
+    defs = definitions(fixed)
     for kind, model in schema.COMMITMENTS.items():
         _discriminated(defs[model.__name__], "kind", kind)
     assets = {f"asset-{name}": _asset(name, defs[name]) for name in families}
     override = {"type": "object", "not": {"required": ["family"]}, "description": "values over a row of a table"}
     defs |= {"generate": _generate(), **assets}
     lists = {"pin": "Pin", "outage": "Outage", "rule": "RuleFile"}
-    single = {"horizon": "Horizon", "series": "SeriesFiles", "nodes": "Table", "solve": "Solve"}
+    single = {"horizon": "Horizon", "series": "SeriesFiles", "nodes": "Table", "objective": "Objective"}
+    single |= {"solve": "Solve"}
     named = {
         "generate": _ref("generate"),
         "schedule": _ref("Schedule"),
@@ -68,17 +68,6 @@ def json_schema() -> Schema:
 
 def _ref(name: str) -> Schema:
     return {"$ref": DEFS + name}
-
-
-def _tidied(value: Any) -> Any:
-    """Without the titles and null defaults that only repeat what is plain."""
-    if isinstance(value, list):
-        return [_tidied(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    dull = {"title"} if isinstance(value.get("title"), str) else set()
-    dull |= {"default"} if value.get("default", "") is None or "pattern" in value else set()
-    return {key: _tidied(item) for key, item in value.items() if key not in dull}
 
 
 def _discriminated(shape: Schema, key: str, value: str) -> None:

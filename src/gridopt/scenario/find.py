@@ -6,20 +6,19 @@ import os
 import re
 from pathlib import Path
 
-import gridopt
 from gridopt.errors import ScenarioError
-from gridopt.scenario.document import shown
-from gridopt.scenario.mistakes import Report, did_you_mean, listed
+from gridopt.scenario.mistakes import Report
+from gridopt.written.shipped import data_folder
+from gridopt.written.toml import shown
+from gridopt.written.words import did_you_mean, listed
 
 SCENARIO_FILE = "scenario.toml"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def shipped_folder() -> Path:
-    """Folder of the scenarios that ship: inside the wheel, or at the top of a checkout."""
-    package = Path(gridopt.__file__).resolve().parent
-    inside = package / "_data" / "scenarios"
-    return inside if inside.is_dir() else package.parent.parent / "scenarios"
+    """Folder of the scenarios that ship."""
+    return data_folder("scenarios")
 
 
 def shipped() -> dict[str, Path]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gridopt.scenario.mistakes import Place, Report, quoted
+from gridopt.scenario.mistakes import Report
+from gridopt.written.report import Place
+from gridopt.written.words import quoted
 
 if TYPE_CHECKING:
     from gridopt.scenario.generate import Parameter

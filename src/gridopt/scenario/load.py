@@ -21,17 +21,19 @@ from gridopt.model.inputs import Commitment, Group, Inputs, LinearRule, Node, Pi
 from gridopt.scenario import schema
 from gridopt.scenario.assets import AssetTable, build_table, groups_of, places_of, read_entries
 from gridopt.scenario.commitments import Context, build_commitments
-from gridopt.scenario.document import Document, read_document, shown
+from gridopt.scenario.document import Document, read_document
 from gridopt.scenario.find import SCENARIO_FILE, find
 from gridopt.scenario.horizon import build_axis
 from gridopt.scenario.mistakes import Report
 from gridopt.scenario.nodes import build_nodes, carriers_of, limits_in, read_nodes
+from gridopt.scenario.objective import Objective, build_objective
 from gridopt.scenario.overrides import District, build_pins
 from gridopt.scenario.plausible import Said, note_implausible
 from gridopt.scenario.presence import check_devices, presence
-from gridopt.scenario.schema import read_model
 from gridopt.scenario.sections import Sections, read_sections
 from gridopt.scenario.series import Book
+from gridopt.written.model import read_model
+from gridopt.written.toml import shown
 
 STAND_IN = day_axis(date(2026, 1, 1), 1, 60, "UTC")
 """Stands for a horizon that is wrong, so that all other mistakes are still found."""
@@ -60,6 +62,7 @@ class Scenario:
     document: Mapping[str, Any]
     """The scenario's values with overlays and settings merged in."""
     rule_code: tuple[tuple[Path, Any], ...] = field(default=(), repr=False)
+    objective: Objective = field(default_factory=Objective)
 
     @property
     def ids(self) -> frozenset[str]:
@@ -80,7 +83,8 @@ class Scenario:
             flows = tuple(f for f in c.flows if f.asset is None or f.asset in here)
             if flows:
                 commitments.append(c if flows == c.flows else dataclasses.replace(c, flows=flows))
-        return Inputs(self.axis, self.nodes, self.groups, tuple(commitments), self.pins, self.rules, self.target)
+        inputs = Inputs(self.axis, self.nodes, self.groups, tuple(commitments), self.pins, self.rules, self.target)
+        return self.objective.on(inputs)
 
     def with_tables(self, tables: Iterable[AssetTable]) -> Scenario:
         """The same scenario with other user columns, for instance one parameter changed by ten per cent."""
@@ -158,6 +162,7 @@ def _build(document: Document, file: Path, report: Report, day: date | None) -> 
     written = frozenset(by_id)
     context = Context(document, book, report, carriers, places_of(tables), written)
     commitments = [*build_commitments(said.raw["commitment"], context), *priced]
+    objective = build_objective(said.single["objective"], said.raw["commitment"], nodes, context)
     there = presence(tables, book.axis)
     check_devices(tables, by_id, there, report)
     groups = () if axis is None else _groups(tables, sorted(node_entries), axis, report)
@@ -187,6 +192,7 @@ def _build(document: Document, file: Path, report: Report, day: date | None) -> 
         limits_in(node_entries, book),
         document.data,
         rule_code,
+        objective,
     )
     rules = _run_rules(rule_code, scenario, report, written)
     notes = tuple(report.notes) + _family_notes(tables, axis)

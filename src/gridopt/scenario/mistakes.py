@@ -1,77 +1,33 @@
-"""What can be wrong with a scenario, in words: code → text. Fields are data, so another language is another table.
-
-``Report`` collects every mistake and every note before anything stops. Nothing here knows TOML or pydantic.
-"""
+"""What can be wrong with a scenario, in words: code → text. Fields are data, so another language is another table."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
-from datetime import date, datetime, time
-from typing import Any
+from gridopt.errors import ScenarioError
+from gridopt.written import report as written
+from gridopt.written.report import COMMON
 
-from gridopt.errors import Mistake, ScenarioError
-from gridopt.units import unit_of
-
-Place = tuple[str, int | None]
-"""File as the user knows it, and line."""
-
-Where = Place | Callable[[], Place]
-"""A place, or how to find it: lines are looked up only when there is something to say."""
-
-MESSAGES: dict[str, str] = {
+MESSAGES: dict[str, str] = COMMON | {
     # files
-    "no-file": "there is no file {name}{hint}",
     "no-scenario": "no scenario of this name{hint}",
     "no-path": "no such file or folder{hint}",
     "no-scenario-file": "this folder holds no scenario.toml{hint}",
-    "is-folder": "{name} is a folder; a file is needed",
-    "unreadable": "{name} cannot be read: {reason}",
     "bad-name": "a scenario's name may hold letters, digits, - and _ only",
     "exists": "it exists already; choose another name",
-    "unwritable": "it cannot be written: {reason}",
-    "not-utf8": "the text is not UTF-8; save the file as UTF-8",
     "not-sheet-text": "this is no text in UTF-8 or Windows-1252; save the file as CSV in UTF-8",
-    "empty-file": "the file is empty{hint}",
-    "toml-syntax": "not valid TOML: {reason}{hint}",
-    "format-missing": "format is missing; write format = 1 at the top",
-    "format-unknown": "format {value} is not known; this gridopt reads format 1",
     "set-syntax": "write --set path.to.key=value",
     "set-path": "{path} is not a table, so {key} cannot be set in it",
     # keys and values
-    "unknown-section": "unknown section {key}{hint}",
-    "not-table": "{where}: {key} must be a table, not {value}",
-    "not-section": "{key} must be a table, not {value}; write {example}",
-    "not-section-list": "{key} must be a list of tables, not {value}; write {example}",
-    "unknown-key": "{where}: unknown key {key}{hint}",
-    "missing-key": "{where}: {key} is missing: {doc}",
     "missing-column": "{where}: the column {key} is missing: {doc}",
-    "not-number": "{where}: {key} {value} is not a number{hint}",
-    "not-whole": "{where}: {key} {value} is not a whole number",
-    "not-finite": "{where}: {key} {value} is not a finite number; write one of at most {most}",
-    "too-big": "{where}: {key} {value} is larger than anything in a district; write at most {most}{hint}",
-    "out-of-range": "{where}: {key} {value} is not within {low}..{high}{hint}",
-    "too-small": "{where}: {key} {value} is less than {low}",
-    "too-large": "{where}: {key} {value} is more than {high}",
     "not-series": "{where}: {key} {value} is neither a number nor the name of a series{hint}",
-    "not-text": "{where}: {key} {value} is not a text; write it in quotes",
-    "not-flag": "{where}: {key} {value} is neither true nor false",
-    "not-choice": "{where}: {key} {value} is not one of {choices}{hint}",
-    "only-choice": "{where}: {key} {value} can only be {choice}",
-    "not-list": "{where}: {key} {value} is not a list; write it in square brackets",
-    "not-numbers": '{where}: {key} {value} is not a list of numbers; write [0.5, 1.2], or "0.5;1.2" in a table file',
     "not-moment": "{where}: {key} {value} is not a time; write 2026-01-15T07:30, 07:30 (the first day) or D+1 07:30",
     "no-such-time": "{where}: {key} {value} does not exist in {zone}: clocks go forward over it",
     "not-clock": "{where}: {key} {value} is not a time of day; write 07:30 (24:00 ends the day)",
     "not-days": '{where}: {key} {value} is not a list of days; write "mon-fri", "sat,sun" or "all"',
     "not-daily": "{where}: with days, {key} is a time of day, not {value}; write 07:30 (24:00 ends the day)",
-    "bad-id": "{where}: the id may hold letters, digits, - and _ only; write {mend}",
     "one-of": "{where}: give exactly one of {keys}",
     "pin-range": "{where}: {quantity} = {value} is beyond what {asset} can do at {when}, {low}..{high}",
     "device-twice": "{where}: device {value} takes its {control} from {other} already at that time; name another, or "
     'write control = "none" for one of the two',
-    "crossed": "{where}: {low} lies above {high}",
-    "either": "{where}: give {choices}",
     "order": "{where}: to {to} does not lie after from {start}",
     # horizon
     "no-start": 'horizon: start is missing; write start = "2026-01-15", or name a day when you run it',
@@ -88,7 +44,6 @@ MESSAGES: dict[str, str] = {
     "unknown-column": "{where}: unknown column {key}{hint}",
     "no-id": "{where}: the id is missing",
     "twice": "{where}: the id stands already at {first}{hint}",
-    "alike": "{first}; the same in {more} more rows{following}",
     # nodes and assets
     "no-nodes": 'the scenario has no nodes; write [node.grid] with carrier = "electricity"',
     "unknown-node": "{where}: {key} {value} is not a node{hint}",
@@ -125,6 +80,9 @@ MESSAGES: dict[str, str] = {
     "no-port": "{where}: {key} {value} has no port on an electricity node",
     "no-run": "{where}: run {value} is no run folder; name one that an earlier `gridopt run … --out` left",
     "bad-run": "{where}: run {value}: {reason}",
+    # objective
+    "no-intensity": "{where}: a tonne of CO2 counts, but no emissions are known; write intensity_g_per_kwh = "
+    "{{ {node} = 50 }}, or the name of a series for 50",
     # pins, outages, rules
     "unknown-quantity": "{where}: {value} is not a variable of {asset} ({family}){hint}",
     "pins-differ": "{where}: pin {other} holds {value} of {asset} at another value over the same time",
@@ -157,170 +115,14 @@ MESSAGES: dict[str, str] = {
     "sheet": "read with {ways}",
     "day-first": "dates are read day first, the French way: {value} is {meaning}",
     "converted": "the series {value} is in {found}; it is multiplied by {factor:g} to give {wanted}",
+    "uncounted": "{where}: the CO2 of what {nodes} draws is not known and counts as none; add it to "
+    "intensity_g_per_kwh",
     "not-announced": "{where}: {run} says nothing of {value}",
 }
 
 
-MOST_ALIKE = 3
-DATA_FILES = (".csv", ".parquet")
+class Report(written.Report):
+    """Mistakes and notes of a scenario found so far."""
 
-
-class Report:
-    """Mistakes and notes found so far."""
-
-    def __init__(self) -> None:
-        self.mistakes: list[Mistake] = []
-        self.notes: list[str] = []
-        self._seen: set[str] = set()
-
-    def add(self, place: Where, code: str, **fields: Any) -> None:
-        """One more mistake. The same one on the same line counts once: a default is wrong once, not for every asset."""
-        file, line = place() if callable(place) else place
-        key = repr((file, line, code, {k: v for k, v in fields.items() if k != "where" or line is None}))
-        if key not in self._seen:
-            self._seen.add(key)
-            self.mistakes.append(Mistake(file, line, code, MESSAGES[code].format(**fields), fields))
-
-    def note(self, place: Where, code: str, **fields: Any) -> None:
-        """Something the user should know, though nothing is wrong."""
-        file, line = place() if callable(place) else place
-        text = str(Mistake(file, line, code, MESSAGES[code].format(**fields)))
-        if text not in self.notes:
-            self.notes.append(text)
-
-    def stop(self) -> None:
-        """Raises ScenarioError when there is any mistake; many alike in the rows of one file become one."""
-        if self.mistakes:
-            raise ScenarioError(_collapsed(self.mistakes))
-
-
-def _collapsed(mistakes: Iterable[Mistake]) -> list[Mistake]:
-    """More than three of one kind about one column of a file of data: the first, how many more, the next two lines."""
-    alike: dict[tuple[Any, ...], list[Mistake]] = {}
-    for m in mistakes:
-        column = (m.fields.get("key"),) if m.file.endswith(DATA_FILES) else (m.line, m.message)
-        alike.setdefault((m.file, m.code, *column), []).append(m)
-    found: list[Mistake] = []
-    for same in alike.values():
-        if len(same) <= MOST_ALIKE:
-            found += same
-            continue
-        first, *rest = sorted(same, key=lambda m: m.line or 0)
-        lines = [str(m.line) for m in rest[: MOST_ALIKE - 1] if m.line is not None]
-        following = f", the next in lines {' and '.join(lines)}" if lines else ""
-        fields = {"first": first.message, "code": first.code, "more": len(rest), "following": following}
-        message = MESSAGES["alike"].format(**fields)
-        found.append(Mistake(first.file, first.line, "alike", message, fields))
-    return found
-
-
-# --- words for hints -------------------------------------------------------------------------------------------------
-
-MANY = 12
-FOREIGN_UNITS: dict[str, str] = {
-    "_eur_per_mwh": "EUR/MWh",
-    "_kwh_per_h": "kWh/h",
-    "_mwh": "MWh",
-    "_kva": "kVA",
-    "_mw": "MW",
-    "_wh": "Wh",
-    "_va": "VA",
-    "_w": "W",
-    "_kwp": "kWp",
-    "_percent": "%",
-    "_pct": "%",
-}
-"""Units of the trade that gridopt does not take as they are. Longest first: ``_eur_per_mwh`` is not ``_mwh``."""
-
-
-def foreign_unit(name: str) -> str:
-    """Unit of a name that ends with a unit gridopt does not take; '' for any other."""
-    return next((unit for suffix, unit in FOREIGN_UNITS.items() if name.endswith(suffix)), "")
-
-
-def quoted(value: Any) -> str:
-    """A value as it would stand in TOML, cut when long."""
-    match value:
-        case bool():
-            text = "true" if value else "false"
-        case str():
-            text = '"' + value + '"'
-        case datetime() | date() | time():
-            text = value.isoformat()
-        case dict():
-            text = "{…}"
-        case list():
-            text = "[" + ", ".join(quoted(item) for item in value) + "]"
-        case float() if value.is_integer() and abs(value) < 1e15:
-            text = str(int(value))
-        case _:
-            text = str(value)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def told(place: Place) -> str:
-    """``scenario.toml:12``."""
-    file, line = place
-    return file if line is None else f"{file}:{line}"
-
-
-def listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
-def some(names: Iterable[str], most: int = 3) -> str:
-    """The first few names in order, and how many more there are."""
-    known = sorted(set(names))
-    rest = len(known) - most
-    return listed(known[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def nearest(name: str, known: Iterable[str], alike: float = 0.6) -> str | None:
-    """The known name most like the one written, or None when nothing comes close."""
-    names = sorted(known)
-    lower = {n.lower(): n for n in reversed(names)}
-    found = difflib.get_close_matches(name.lower(), sorted(lower), n=1, cutoff=alike)
-    return lower[found[0]] if found else None
-
-
-def did_you_mean(name: str, known: Iterable[str], what: str = "it takes") -> str:
-    """``; did you mean bat-a?``, else the short list of what there is, else nothing."""
-    names = sorted(known)
-    close = nearest(name, names)
-    if close:
-        return f"; did you mean {close}?"
-    if not names:
-        return "; there is none"
-    if len(names) == 1:
-        return f"; there is only {names[0]}"
-    return f"; {what} {listed(names)}" if len(names) <= MANY else ""
-
-
-def key_hint(key: str, known: Iterable[str]) -> str:
-    """As ``did_you_mean``, and first of all the same quantity in another unit: power_w → power_kw, in kW."""
-    names = sorted(known)
-    stem = _stem(key)
-    for name in names:
-        if stem and name != key and _stem(name) == stem and unit_of(name) and name != stem:
-            return f"; did you mean {name}? Write the value in {unit_of(name)}"
-    return did_you_mean(key, names)
-
-
-def _stem(name: str) -> str:
-    """A name without the unit at its end."""
-    for suffix in FOREIGN_UNITS:
-        if name.endswith(suffix):
-            return name.removesuffix(suffix)
-    unit = unit_of(name)
-    if not unit or unit == "min":  # soc_min is an edge, not minutes
-        return name
-    parts = name.split("_")
-    return next(
-        ("_".join(parts[:k]) for k in range(len(parts) - 1, 0, -1) if unit_of("_" + "_".join(parts[k:])) == unit), name
-    )
-
-
-def doc_with_unit(name: str, doc: str) -> str:
-    """``largest power [kW]``; an edge such as soc_min is not minutes."""
-    unit = unit_of(name)
-    return f"{doc} [{unit}]" if unit and unit != "min" else doc
+    messages = MESSAGES
+    error = ScenarioError

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gridopt.errors import ScenarioError
-from gridopt.scenario.document import shown
 from gridopt.scenario.find import NAME, SCENARIO_FILE, shipped
-from gridopt.scenario.mistakes import Report, did_you_mean
+from gridopt.scenario.mistakes import Report
+from gridopt.written.toml import shown
+from gridopt.written.words import did_you_mean
 
 TEMPLATE = """\
 # {title}: one house with a roof and a battery.

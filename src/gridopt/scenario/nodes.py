@@ -16,11 +16,13 @@ from gridopt.model.inputs import Commitment, Flow, Node
 from gridopt.scenario import schema
 from gridopt.scenario.assets import check_id
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import DATA_FILES, Report, did_you_mean, told
-from gridopt.scenario.schema import known_keys, read_model
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.series import Book
 from gridopt.scenario.spans import spans
 from gridopt.scenario.tables import Entry, override, table_entries
+from gridopt.written.model import known_keys, read_model
+from gridopt.written.report import DATA_FILES, told
+from gridopt.written.words import did_you_mean
 
 INF = np.inf
 LIMITS = ("import_max_kw", "export_max_kw", "reserve_kw")

@@ -14,10 +14,12 @@ from gridopt.model.inputs import Group, Pin
 from gridopt.model.template import template
 from gridopt.scenario import schema
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import Place, Report, did_you_mean, listed, nearest, quoted
-from gridopt.scenario.schema import read_model
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.spans import spans
 from gridopt.units import unit_of
+from gridopt.written.model import read_model
+from gridopt.written.report import Place
+from gridopt.written.words import did_you_mean, listed, nearest, quoted
 
 ALIKE = 0.8
 """A quantity this like a variable's name is a slip of the pen; below, only its unit tells what was meant."""

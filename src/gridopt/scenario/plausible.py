@@ -11,8 +11,9 @@ import numpy as np
 from gridopt.model.inputs import Commitment, Node
 from gridopt.scenario.assets import AssetTable
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import Report, quoted, some
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.tables import Entry
+from gridopt.written.words import quoted, some
 
 LONG_H = 200.0
 """A store that takes longer to fill is more often one in Wh than one for a season."""

@@ -13,8 +13,9 @@ from gridopt.assets.base import Family
 from gridopt.assets.ev_session import steps_inside
 from gridopt.clock import Axis
 from gridopt.scenario.assets import AssetTable
-from gridopt.scenario.mistakes import Report, quoted
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.tables import Entry
+from gridopt.written.words import quoted
 
 
 def presence(tables: Iterable[AssetTable], axis: Axis) -> dict[str, slice]:

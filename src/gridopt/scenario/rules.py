@@ -32,10 +32,13 @@ from pyomo.repn import generate_standard_repn
 from gridopt.clock import Axis
 from gridopt.model.inputs import Group, LinearRule, Node
 from gridopt.model.template import build_block
-from gridopt.scenario.document import Document, decoded, shown
-from gridopt.scenario.fields import LARGEST, short
-from gridopt.scenario.mistakes import Report, Where, did_you_mean, listed, nearest, quoted
+from gridopt.scenario.document import Document
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.times import Window, inside, parse_clock, parse_days
+from gridopt.written.fields import LARGEST, short
+from gridopt.written.report import Where
+from gridopt.written.toml import decoded, shown
+from gridopt.written.words import did_you_mean, listed, nearest, quoted
 
 INF = np.inf
 NODE_QUANTITIES = ("net_kw", "import_kw", "export_kw")

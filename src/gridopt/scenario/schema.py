@@ -12,6 +12,7 @@
     [FAMILY]             table = "batteries.csv": one row an asset; [FAMILY.defaults] for every asset of the family;
                          [ev-session.generate.NAME] draws sessions, see gridopt.scenario.sessions
     [commitment.ID]      kind = energy | carbon | peak | breach | event | plan-change, and its terms
+    [objective]          what counts beside money, each by its weight: see gridopt.scenario.objective
     [[pin]]              asset, quantity, value, from, to: a person's override
     [[outage]]           asset, from, to: every command of the asset at zero, unless pinned; here, in a node's limits
                          and in an event, days = "mon-fri" makes from and to times of those days, every week
@@ -28,18 +29,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from gridopt.assets import family
 from gridopt.assets.base import Family, Parameter
 from gridopt.clock import STEPS_MIN
 from gridopt.model.inputs import Target
 from gridopt.scenario import fields as f
-from gridopt.scenario.mistakes import Report, Where, doc_with_unit, key_hint, quoted
 from gridopt.scenario.times import DAY_MIN, Moment
+from gridopt.written.model import Section
 
 CARRIERS = ("electricity", "heat", "gas", "hydrogen", "cold")
 INF = float("inf")
@@ -47,12 +47,6 @@ PRICE = f.Series(largest=f.LARGEST_EUR)
 TAX = f.Series(0, largest=f.LARGEST_EUR)
 CHARGE = f.Number(0, largest=f.LARGEST_EUR)
 ALL_WEEK = frozenset(range(7))
-
-
-class Section(BaseModel):
-    """A table of the file; a key it does not know is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), arbitrary_types_allowed=True)
 
 
 class Horizon(Section):
@@ -191,6 +185,31 @@ COMMITMENTS: dict[str, type[Section]] = {
 }
 
 
+# --- objective -------------------------------------------------------------------------------------------------------
+
+FACTOR = f.Number(0.001, 1000)
+"""Not 0: what does not count at all is spent without reason."""
+
+
+class Objective(Section):
+    """What a plan is chosen by beside money. It is never money itself, and no saving contains it."""
+
+    cost: Annotated[float, FACTOR] = Field(1.0, description="how much a EUR of money counts")
+    co2_eur_per_t: Annotated[float, CHARGE] = Field(0.0, description="a tonne of CO2 of what is drawn")
+    self_consumption_eur_per_kwh: Annotated[float, CHARGE] = Field(
+        0.0, description="a kWh of own production that is given away or not produced, beyond its price"
+    )
+    peak_eur_per_kw: Annotated[float, CHARGE] = Field(0.0, description="a kW of each day's highest draw from outside")
+    comfort: Annotated[float, FACTOR] = Field(1.0, description="factor on every price of comfort missed")
+    plan_change_eur_per_kwh: Annotated[float, CHARGE] = Field(
+        0.0, description="a kWh more or less than announced by the run"
+    )
+    intensity_g_per_kwh: dict[str, Annotated[float | str, f.Series(0)]] = Field(
+        {}, description="CO2 of what each node draws; otherwise that of its carbon commitment"
+    )
+    run: Annotated[str | None, f.Text()] = Field(None, description="folder of the announced run")
+
+
 # --- overrides, rules, solver ----------------------------------------------------------------------------------------
 
 
@@ -266,65 +285,3 @@ def text_keys(name: str) -> frozenset[str]:
     found = family(name)
     texts = {p.name for p in found.parameters if p.kind in ("time", "choice", "list")}
     return frozenset(texts | {port.parameter for port in found.ports} | {"id", "device", "control"})
-
-
-# --- reading values into models --------------------------------------------------------------------------------------
-
-
-def read_model(
-    model: type[Section],
-    values: Mapping[str, Any],
-    where: str,
-    place: Callable[..., Where],
-    report: Report,
-    absent: frozenset[str] = frozenset(),
-) -> Any:
-    """The values as a model, or None with every mistake reported.
-
-    ``place(*keys)``: where a key stands; ``absent``: keys whose absence is reported already.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as wrong:
-        for error in wrong.errors(include_url=False):
-            if error["type"] != "missing" or error["loc"][-1] not in absent:
-                _explain(error, model, where, place, report)
-        return None
-
-
-def _explain(error: Any, model: type[Section], where: str, place: Callable[..., Where], report: Report) -> None:
-    """One of pydantic's findings in our words."""
-    path, key, kind = error["loc"][:-1], error["loc"][-1], error["type"]
-    inner = inner_model(model, path)
-    for k in range(0, len(path) - 1, 2):
-        where += f": {path[k]} {path[k + 1] + 1}"
-    at = place(*error["loc"])
-    if kind == "extra_forbidden":
-        report.add(at, "unknown-key", where=where, key=key, hint=key_hint(str(key), known_keys(inner)))
-    elif kind == "missing":
-        report.add(at, "missing-key", where=where, key=key, doc=key_doc(inner, str(key)))
-    elif kind == "list_type":
-        report.add(at, "not-list", where=where, key=key, value=quoted(error["input"]))
-    elif kind in ("model_type", "dict_type"):
-        name = f"{path[-1]} {key + 1}" if isinstance(key, int) else key
-        report.add(at, "not-table", where=where.rpartition(":")[0] or where, key=name, value=quoted(error["input"]))
-    else:
-        report.add(at, kind, where=where, key=key, **error["ctx"])
-
-
-def inner_model(model: type[Section], path: tuple[str | int, ...]) -> type[Section]:
-    """The model of a nested table: ("windows", 0) of Peak is PeakWindow."""
-    for name in path[::2]:
-        annotation = next(i.annotation for n, i in model.model_fields.items() if name in (n, i.alias))
-        model = next((a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, Section)), model)
-    return model
-
-
-def known_keys(model: type[Section]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def key_doc(model: type[Section], key: str) -> str:
-    """What a key means, with its unit."""
-    doc = next(i.description for n, i in model.model_fields.items() if key in (n, i.alias))
-    return doc_with_unit(key, doc or "")

@@ -9,15 +9,17 @@ from typing import Any
 from gridopt.assets import FAMILY_NAMES
 from gridopt.scenario import schema
 from gridopt.scenario.document import Document
-from gridopt.scenario.mistakes import Report, key_hint, quoted
-from gridopt.scenario.schema import read_model
+from gridopt.scenario.mistakes import Report
+from gridopt.written.model import Section, read_model
+from gridopt.written.words import key_hint, quoted
 
 Table = Mapping[str, Any]
 
 BY_NAME = {"generate": "[generate.pv-south]", "schedule": "[schedule.office]", "node": "[node.grid]"}
 BY_NAME |= {"asset": "[asset.bat-a]", "commitment": "[commitment.supply]"}
 LISTS = {"pin": "[[pin]]", "outage": "[[outage]]", "rule": "[[rule]]"}
-SINGLE = {"horizon": "[horizon]", "series": "[series]", "nodes": "[nodes]", "solve": "[solve]"}
+SINGLE = {"horizon": "[horizon]", "series": "[series]", "nodes": "[nodes]", "objective": "[objective]"}
+SINGLE |= {"solve": "[solve]"}
 WRONG: Table = {}
 """Stands for a section that is no table, and reported."""
 
@@ -54,7 +56,7 @@ def read_sections(document: Document, report: Report) -> Sections:
     lists = {key: _list(document, key, example, report) for key, example in LISTS.items()}
     families = {key: _table(document, key, f"[{key}]", report) for key in FAMILY_NAMES if key in data}
 
-    def read(model: type[schema.Section], values: Table, *key: str) -> Any:
+    def read(model: type[Section], values: Table, *key: str) -> Any:
         return read_model(model, values, " ".join(key), document.place(*key), report)
 
     horizon = read(schema.Horizon, single["horizon"], "horizon") if single["horizon"] is not WRONG else None

@@ -13,14 +13,18 @@ import numpy as np
 
 from gridopt.clock import Axis, Floats
 from gridopt.scenario.columns import SeriesFile
-from gridopt.scenario.document import Document, shown
-from gridopt.scenario.fields import largest, short
+from gridopt.scenario.document import Document
+from gridopt.scenario.fields import largest
 from gridopt.scenario.generated import check_parameters
-from gridopt.scenario.mistakes import Report, Where, did_you_mean, foreign_unit, quoted
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.resample import DECIMALS, Bools, Intervals, edges, onto
 from gridopt.scenario.schema import Schedule, SeriesFiles
 from gridopt.scenario.times import Window, weekly
 from gridopt.units import unit_of
+from gridopt.written.fields import short
+from gridopt.written.report import Where
+from gridopt.written.toml import shown
+from gridopt.written.words import did_you_mean, foreign_unit, quoted
 
 SCALES: dict[tuple[str, str], float] = {
     ("W", "kW"): 1e-3,

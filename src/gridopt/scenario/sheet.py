@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from gridopt.scenario.mistakes import Report, listed
+from gridopt.scenario.mistakes import Report
+from gridopt.written.words import listed
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ENCODINGS = {"utf-8-sig": "", "cp1252": "Windows-1252 text", "utf-16": "UTF-16 text"}

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gridopt.clock import Axis, runs
-from gridopt.scenario.mistakes import Place, Report, Where
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.schema import Span
 from gridopt.scenario.times import DAY_MIN, Moment, Window, touched
+from gridopt.written.report import Place, Where
 
 
 def instant(moment: Moment, key: str, where: str, place: Where, axis: Axis, report: Report) -> datetime | None:

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from gridopt.scenario.columns import arrow_reason
-from gridopt.scenario.document import Document, shown
-from gridopt.scenario.mistakes import Place, Report, Where, key_hint
+from gridopt.scenario.document import Document
+from gridopt.scenario.mistakes import Report
 from gridopt.scenario.sheet import Sheet, iso_date, note_day_first, read_sheet
+from gridopt.written.report import Place, Where
+from gridopt.written.toml import shown
+from gridopt.written.words import key_hint
 
 Row = tuple[dict[str, Any], int | None]
 

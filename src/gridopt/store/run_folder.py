@@ -7,6 +7,8 @@
 ``summary.json``       what the plan is and how good; ``files`` holds the SHA-256 of the four above
 ``plan.csv``           the same for people and spreadsheets (``store.table``); no program reads it
 
+A folder of several plans (``run --pareto``) holds a run folder ``plan-1``, ``plan-2``, … each, and ``pareto.json``.
+
 Every file says ``format = 1``. ``time`` is the start of an interval (UTC); flows are means over it, stocks stand at its
 end; a value that holds for a whole window stands once, at its first interval.
 
@@ -25,7 +27,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +52,7 @@ SETPOINTS = "setpoints.parquet"
 INPUTS = "inputs.json"
 SERIES = "inputs.parquet"
 VIEW = "plan.csv"
+SWEEP, PLAN_OF_SWEEP = "pareto.json", "plan-"
 FILES = (SCHEDULE, SETPOINTS, SERIES, INPUTS, SUMMARY)
 """What programs read. ``VIEW`` is a person's to change: a spreadsheet saves it in its own way."""
 UNWRITABLE = "{folder} cannot be written: {why}"
@@ -135,15 +138,57 @@ def write(folder: Path, run: Run) -> None:
 
     Raises UsageError where the place is taken (``check_target``) or cannot be written to.
     """
+    _leave(folder, check_target, lambda aside: _fill(aside, run))
+
+
+def check_sweep_target(folder: Path) -> None:
+    """Raise UsageError where a sweep must not or cannot be put: anywhere but in a new place, or an earlier sweep's."""
+    if not folder.is_dir() or not (names := sorted(p.name for p in folder.iterdir())):
+        check_target(folder)
+        return
+    strangers = [name for name in names if name != SWEEP and not _is_plan_of_sweep(folder / name)]
+    if strangers or SWEEP not in names:
+        raise UsageError(
+            "{folder} holds {name}, which is not part of a sweep: name a new folder, so that nothing of yours is "
+            "overwritten",
+            folder=str(folder),
+            name=(strangers or names)[0],
+        )
+
+
+def _is_plan_of_sweep(path: Path) -> bool:
+    number = path.name.removeprefix(PLAN_OF_SWEEP)
+    return path.name != number and number.isdigit() and path.is_dir() and _plan_in(path) is not None
+
+
+def write_sweep(folder: Path, runs: Sequence[Run], doc: Mapping[str, Any]) -> None:
+    """Leave a sweep at ``folder``, whole: a run folder ``plan-1``, ``plan-2``, … for each run, and ``pareto.json``.
+
+    Raises UsageError where the place is taken (``check_sweep_target``) or cannot be written to.
+    """
+
+    def fill(aside: Path) -> None:
+        for k, run in enumerate(runs):
+            place = aside / f"{PLAN_OF_SWEEP}{k + 1}"
+            place.mkdir()
+            _fill(place, run)
+        _put(aside / SWEEP, _json({"format": FORMAT, **doc}, indent=2))
+        _sync_folder(aside)
+
+    _leave(folder, check_sweep_target, fill)
+
+
+def _leave(folder: Path, check: Callable[[Path], object], fill: Callable[[Path], None]) -> None:
+    """Put at ``folder``, whole, what ``fill`` writes into an empty one, in the place of what ``check`` lets go."""
     folder = folder.resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _tidy(folder)
-        check_target(folder)
+        check(folder)
         aside = folder.with_name(f".{folder.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
         aside.mkdir()
         try:
-            _fill(aside, run)
+            fill(aside)
             _swap(aside, folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

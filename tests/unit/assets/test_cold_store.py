@@ -51,8 +51,8 @@ def test_eer_follows_the_weather_unless_it_is_given() -> None:
 
 def test_prepare() -> None:
     axis = axis_of(4)
-    c = columns_of(axis, 3, power_min_kw=[np.nan, 5.0, 99.0], eer=np.nan, outdoor_c=25.0)
-    np.testing.assert_allclose(c["least_kw"], [12, 5, 12])  # absent: full load or nothing
+    c = columns_of(axis, 3, part_load=[1.0, 0.5, 0.0], eer=np.nan, outdoor_c=25.0)
+    np.testing.assert_allclose(c["least_kw"], [12, 6, 0])
     np.testing.assert_allclose(c["eer"], 3.1)
     np.testing.assert_allclose(c["keep"], KEEP)
     np.testing.assert_allclose(c["discomfort_eur_per_kh"], 40.0)
@@ -71,7 +71,7 @@ def test_cold_is_made_in_the_cheap_hours_by_hand() -> None:
     def off(t: float) -> float:
         return float(KEEP * t + (1 - KEEP) * 20)
 
-    s = planned(axis_of(4), [0.1, 0.1, 0.3, 0.3], power_min_kw=None)
+    s = planned(axis_of(4), [0.1, 0.1, 0.3, 0.3])
     np.testing.assert_allclose(s.value("on").round(6), [[1, 1, 0, 0]])
     expected = [on(4), on(on(4)), off(on(on(4))), off(off(on(on(4))))]
     np.testing.assert_allclose(s.value("temperature_c"), [expected], atol=1e-6)
@@ -100,15 +100,15 @@ def test_the_minimum_times_by_trying_every_pattern() -> None:
 
 def test_a_modulating_compressor_holds_the_edge_by_hand() -> None:
     """At a flat price 4 °C themselves: 16 kW of heat by 5.33 kW."""
-    s = planned(axis_of(5), 0.2, power_min_kw=2.0)
+    s = planned(axis_of(5), 0.2, part_load=0.25)
     np.testing.assert_allclose(s.value("compressor_kw"), 16 / 3, atol=1e-5)
 
 
 def test_what_is_too_warm_at_the_end_is_not_free() -> None:
     """In the last hour 0.36 K of cold cost 4.8 kWh / 3 x 9 EUR: dearer than an hour of it, cheaper than 40."""
-    s = planned(axis_of(1), 9.0, power_min_kw=0.0, discomfort_eur_per_kh=5.0)
+    s = planned(axis_of(1), 9.0, part_load=0.0, discomfort_eur_per_kh=5.0)
     assert s.value("over_k").max() < 1e-6
-    s = planned(axis_of(1), 9.0, power_min_kw=0.0, discomfort_eur_per_kh=0.5)
+    s = planned(axis_of(1), 9.0, part_load=0.0, discomfort_eur_per_kh=0.5)
     assert s.value("over_k").item() == pytest.approx(16 * (1 - KEEP))
 
 
@@ -125,7 +125,7 @@ def test_physics_equals_block(seed: int) -> None:
     n = 3
     given = {
         "resistance_k_per_kw": rng.uniform(0.3, 3, n), "capacity_kwh_per_k": rng.uniform(2, 60, n),
-        "power_kw": rng.uniform(5, 20, n), "power_min_kw": rng.uniform(0, 9, n), "eer": np.nan,
+        "power_kw": rng.uniform(5, 20, n), "part_load": rng.uniform(0, 1, n), "eer": np.nan,
         "outdoor_c": rng.uniform(5, 40, (n, 20)), "ambient_c": rng.uniform(10, 25, (n, 20)),
         "gain_kw": rng.uniform(0, 5, (n, 20)), "min_up_h": rng.choice([0.0, 0.5, 1.0], n),
         "min_down_h": rng.choice([0.0, 0.5], n), "on_start": rng.random(n) < 0.5,
@@ -135,7 +135,7 @@ def test_physics_equals_block(seed: int) -> None:
 
 
 def test_the_compressor_obeys_its_own_times() -> None:
-    columns = columns_of(axis_of(6), min_up_h=3.0, power_min_kw=4.0)
+    columns = columns_of(axis_of(6), min_up_h=3.0, part_load=1 / 3)
     got = drive(
         ColdStore, columns, 6, 1.0, {"on": np.array([[0, 1.0, 0, 0, 0, 0]]), "compressor_kw": np.full((1, 6), 1.0)}
     )
@@ -143,16 +143,16 @@ def test_the_compressor_obeys_its_own_times() -> None:
     np.testing.assert_allclose(got.flows["compressor_kw"], [[0, 4, 4, 4, 0, 0]])
 
 
-@pytest.mark.parametrize("least", [np.nan, 2.0])
+@pytest.mark.parametrize("least", [1.0, 0.15])
 def test_baseline_is_a_thermostat(least: float) -> None:
-    columns = columns_of(axis_of(96, 15), power_min_kw=least, min_up_h=0.5, min_down_h=0.5, gain_kw=2.0)
+    columns = columns_of(axis_of(96, 15), part_load=least, min_up_h=0.5, min_down_h=0.5, gain_kw=2.0)
     got = by_rule(ColdStore, columns, 96, 0.25)
     assert (got.flows["over_k"] < 1e-9).all()
     assert (got.flows["under_k"] < 1e-9).all()
     kpis = ColdStore.kpis(SimpleNamespace(**columns), got.flows, 0.25)
     assert kpis["discomfort_kh"] == pytest.approx(0.0, abs=1e-9)
     assert kpis["electricity_kwh"] == pytest.approx(got.flows["ac_kw"].sum() * 0.25)
-    if np.isnan(least):  # on from 4 °C until 0 °C, off for hours
+    if least == 1:  # on from 4 °C until 0 °C, off for hours
         assert 1 <= kpis["starts"] <= 5
     else:  # runs on, near the middle
         np.testing.assert_allclose(got.states["temperature_c"][0, -1], 2.0, atol=0.1)
@@ -160,7 +160,7 @@ def test_baseline_is_a_thermostat(least: float) -> None:
 
 @pytest.mark.parametrize(("cut", "on", "left"), [(0.0, 1, 12), (3.0, 1, 9), (9.0, 0, 0), (99.0, 0, 0), (-2.0, 1, 12)])
 def test_shed(cut: float, on: float, left: float) -> None:
-    p = at(columns_of(axis_of(1), power_min_kw=4.0), 0, 1.0)
+    p = at(columns_of(axis_of(1), part_load=1 / 3), 0, 1.0)
     command = {"on": np.ones(1), "compressor_kw": np.array([12.0])}
     got = ColdStore.shed(p, ColdStore.start(p), command, "ac", np.array([cut]))
     assert (got["on"].item(), got["compressor_kw"].item()) == (on, left)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from gridopt.scenario.document import key_lines, read_document
+from gridopt.scenario.document import read_document
 from gridopt.scenario.load import Scenario, check
 from gridopt.scenario.mistakes import Report
+from gridopt.written.toml import key_lines
 
 Write = Callable[..., Path]
 Load = Callable[..., Scenario]

@@ -68,9 +68,11 @@ def between(axis: Axis, from_h: float, until_h: float) -> np.ndarray:
 
 
 def test_kinds_are_named_by_result_and_documented() -> None:
-    assert {"outdoor", "pv", "ghi", "window", "price", "co2", "dhw", "space-heat", *LOADS} == set(KINDS)
+    weather, heat = {"outdoor", "pv", "ghi", "window"}, {"dhw", "space-heat", "cop"}
+    plants = {"night", "sewage", "hydrogen"}
+    assert {*weather, *heat, *plants, "price", "tempo", "co2", "bookings", *LOADS} == set(KINDS)
     for name, kind in KINDS.items():
-        suffix = "_" + kind.unit.lower().replace("/", "_per_").replace("²", "2").replace("°", "")
+        suffix = "_" + kind.unit.lower().replace("/", "_per_").replace("²", "2").replace("³", "3").replace("°", "")
         assert kind.result.endswith(suffix), (name, kind.result)
         assert kind.doc
         assert all(p.option.doc for p in kind.parameters)
@@ -143,7 +145,7 @@ print(ev_sessions(axis, 5, 4))
     assert outputs == {"\n".join(here) + "\n"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"night"}))  # the sun draws no lots
 def test_another_seed_makes_another_series(kind: str) -> None:
     axis = day_axis(date(2026, 1, 13), 3, 60, PARIS)
     assert not np.array_equal(KINDS[kind](axis, 1), KINDS[kind](axis, 2))
@@ -528,6 +530,78 @@ def test_price_adder_is_added_everywhere() -> None:
     np.testing.assert_allclose(full, bare + 0.1, atol=1.1e-6)
 
 
+# --- coloured days ----------------------------------------------------------------------------------------------------
+
+TEMPO = {"blue": (0.1356, 0.1654), "white": (0.1536, 0.1921), "red": (0.1615, 0.7295)}
+
+
+@cache
+def season_of_colours(seed: int) -> dict[date, str]:
+    """The colour of every day of the season from 1 September 2025, by its price at nine in the morning."""
+    axis = day_axis(date(2025, 9, 1), 365, 60, PARIS)
+    price = KINDS["tempo"](axis, seed)
+    at_nine = dict(zip(np.array(axis.local_day)[axis.local_hour == 9], price[axis.local_hour == 9], strict=True))
+    return {day: next(c for c, (_, peak) in TEMPO.items() if peak == p) for day, p in at_nine.items()}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tempo_has_300_blue_43_white_and_22_red_days_where_they_may_be(seed: int) -> None:
+    colours = season_of_colours(seed)
+    days = {c: [d for d, found in colours.items() if found == c] for c in TEMPO}
+    assert {c: len(found) for c, found in days.items()} == {"blue": 300, "white": 43, "red": 22}
+    holidays = public_holidays(2025) | public_holidays(2026)
+    assert all(d.month in (11, 12, 1, 2, 3) and d.weekday() < 5 and d not in holidays for d in days["red"])
+    assert all(d.weekday() != 6 for d in days["white"])
+
+
+def test_red_days_are_the_coldest() -> None:
+    colours = season_of_colours(1)
+    axis = day_axis(date(2025, 9, 1), 365, 60, PARIS)
+    warmth = {d: float(t.mean()) for d, t in by_day(axis, KINDS["outdoor"](axis, 1)).items()}
+    mean = {c: np.mean([warmth[d] for d, found in colours.items() if found == c]) for c in TEMPO}
+    assert mean["red"] < mean["white"] - 1 < mean["blue"] - 5
+
+
+@pytest.mark.parametrize("start", [date(2025, 10, 25), date(2026, 1, 12), date(2026, 3, 28)])
+def test_a_tempo_day_runs_from_six_to_six(start: date) -> None:
+    """Also over both changes of clocks; the off-peak hours until six have the colour of the day before."""
+    axis = day_axis(start, 3, 15, PARIS)
+    price, colours = KINDS["tempo"](axis, 1), season_of_colours(1)
+    for day, hour, found in zip(axis.local_day, axis.local_hour, price, strict=True):
+        off_peak, peak = TEMPO[colours[day if hour >= 6 else day - timedelta(days=1)]]
+        assert found == (peak if 6 <= hour < 22 else off_peak)
+
+
+def test_a_colour_and_prices_may_be_given() -> None:
+    axis = day_axis(date(2026, 7, 14), 1, 60, PARIS)
+    price = KINDS["tempo"](axis, 1, colour="red", red_peak_eur_per_kwh=0.5, red_off_peak_eur_per_kwh=0.2)
+    assert price.tolist() == [0.2] * 6 + [0.5] * 16 + [0.2] * 2
+
+
+# --- bookings ---------------------------------------------------------------------------------------------------------
+
+
+def test_rooms_are_booked_in_slots_as_often_as_said() -> None:
+    axis = day_axis(date(2026, 1, 1), 365, 30, PARIS)
+    booked = KINDS["bookings"](axis, 1, day=0.7, evening=0.2)
+    days = by_day(axis, booked)
+    assert set(booked) == {0.0, 1.0}
+    working = [b for d, b in days.items() if d.weekday() < 5 and d not in public_holidays(2026) and len(b) == 48]
+    assert not np.concatenate([b for d, b in days.items() if d.weekday() >= 5 or d in public_holidays(2026)]).any()
+    half_hours = np.array(working)
+    for begin, end, chance in ((16, 20, 0.7), (20, 24, 0.7), (27, 31, 0.7), (31, 35, 0.7), (36, 40, 0.2)):
+        slot = half_hours[:, begin:end]
+        assert (slot.min(axis=1) == slot.max(axis=1)).all(), "a slot is booked as a whole"
+        assert slot.mean() == pytest.approx(chance, abs=0.08)
+    assert not half_hours[:, [*range(16), 24, 25, 26, 35, *range(40, 48)]].any()
+
+
+def test_rooms_are_always_or_never_booked_where_chances_say_so() -> None:
+    axis = day_axis(date(2026, 3, 21), 2, 30, PARIS)
+    assert not KINDS["bookings"](axis, 1).any(), "a weekend"
+    assert KINDS["bookings"](axis, 1, resting=1.0).sum() == 2 * 20
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_co2_is_low_but_on_cold_working_days(seed: int) -> None:
     axis = year_axis()
@@ -637,6 +711,18 @@ def test_hospital_sessions_follow_the_three_shifts() -> None:
         assert abs(arrive.hour + arrive.minute / 60 - start) <= 0.7
         assert abs((depart.hour + depart.minute / 60) - shifts[start]) <= 0.6
     assert seen[6] > seen[14] > seen[22] > 100
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_resident_may_wait_for_midnight(seed: int) -> None:
+    """Who comes in the evening and leaves in the morning can be served by the night alone."""
+    sessions = ev_sessions(day_axis(date(2026, 1, 5), 60, 15, PARIS), seed, 20, "resident")
+    assert len(sessions) > 800
+    for s in sessions:
+        arrive, depart = local(s)
+        assert depart.date() == arrive.date() + timedelta(days=1)
+        assert 6.2 <= depart.hour + depart.minute / 60 <= 8.8
+        assert s.energy_kwh <= 0.92 * 7.4 * (depart.hour + depart.minute / 60)
 
 
 def test_sessions_may_start_before_the_horizon_or_end_after_it() -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from gridopt.scenario import load as loading
-from gridopt.scenario.document import Document, Layer
+from gridopt.scenario.document import Document
 from gridopt.scenario.load import check
+from gridopt.written.toml import Layer
 
 Write = Callable[..., Path]
 

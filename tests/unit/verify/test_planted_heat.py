@@ -44,7 +44,7 @@ DEVICES = (
         "rebound_h": 2.0, "drop_start_k": 0.1, "owed_start_kwh": 6.0, "since_cut_h": 0.0,
     }),
     Device("store", "cold-store", ("house",), {
-        "resistance_k_per_kw": 2.0, "capacity_kwh_per_k": 12.0, "power_kw": 9.0, "power_min_kw": 3.0, "gain_kw": 1.0,
+        "resistance_k_per_kw": 2.0, "capacity_kwh_per_k": 12.0, "power_kw": 9.0, "part_load": 0.33, "gain_kw": 1.0,
         "outdoor_c": OUTDOOR, "ambient_c": 18.0, "min_up_h": 2.0, "min_down_h": 2.0, "start_cost_eur": 0.3,
         "discomfort_eur_per_kh": 2.0,
     }),

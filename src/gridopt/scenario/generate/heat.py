@@ -1,4 +1,4 @@
-"""Heat that a building asks for: hot water and space heating."""
+"""Heat that a building asks for, hot water and space heating, and how well a heat pump makes it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
+from gridopt.assets.weather import cop_series
 from gridopt.clock import Floats
 from gridopt.scenario.generate.cells import Cells
 from gridopt.scenario.generate.habits import at_hours, resting, scatter
@@ -73,3 +74,22 @@ def space_heat_kw(
     reheat = ~night & ((cells.local_h - setback_until_h) % 24.0 < REHEAT_H)
     change_k = np.where(reheat, spared_k * reheat_share * night_h / REHEAT_H, np.where(night, -spared_k, 0.0))
     return ua_kw_per_k * (lacking_k + change_k)
+
+
+@kind("cop", "kWh/kWh")
+def cop_kwh_per_kwh(
+    cells: Cells,
+    seed: int,
+    *,
+    nominal: Annotated[float, Option("", "COP at 7 °C outside", 1.0, 10.0)] = 3.0,
+    slope_per_k: Annotated[float, Option("1/K", "change of the COP per kelvin outside", 0.0, 0.5)] = 0.06,
+    offset_k: Annotated[float, Option("K", "added to the outdoor temperature", -30.0, 30.0)] = 0.0,
+) -> Floats:
+    """Heat per electricity of an air-source heat pump, by the outdoor temperature of the same seed.
+
+    The law of the heat-pump families, for a ``converter`` that stands for one on a heat network.
+    """
+    outdoor_c = temperature_c(cells, seed) + offset_k
+    unsaid = np.full((1, cells.count), np.nan)
+    law = cop_series(unsaid, outdoor_c[None, :], np.array([nominal]), np.array([slope_per_k]))
+    return np.asarray(law[0], np.float64)

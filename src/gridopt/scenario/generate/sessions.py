@@ -46,14 +46,16 @@ class Slot(NamedTuple):
 EV_PATTERNS: dict[str, tuple[Slot, ...]] = {
     "work": (Slot(8 * 60, 40, 16 * 60, 60, (0.85, 0.05)),),
     "home": (Slot(18.5 * 60, 90, 29.5 * 60, 60, (0.75, 0.75)),),
+    "resident": (Slot(18.5 * 60, 90, 31.5 * 60, 30, (0.75, 0.75), fixed_stay=False),),
     "hospital-shift": (
         Slot(6 * 60 - 10, 8, 14 * 60 + 10, 8, (0.90, 0.60), fixed_stay=False),
         Slot(14 * 60 - 10, 8, 22 * 60 + 10, 8, (0.75, 0.55), fixed_stay=False),
         Slot(22 * 60 - 10, 8, 30 * 60 + 10, 8, (0.40, 0.40), fixed_stay=False),
     ),
 }
-"""Who comes when. ``work``: 8:00 ± 0:40, stays 8 h; ``home``: 18:30 ± 1:30, stays 11 h; ``hospital-shift``: shifts
-6-14, 14-22 and 22-6 h with ten minutes before and after. Chances of presence and the scatter of the stay are (A)."""
+"""Who comes when. ``work``: 8:00 ± 0:40, stays 8 h; ``home``: 18:30 ± 1:30, stays 11 h; ``resident``: the same
+arrivals, leaves at 7:30 ± 0:30 however late it came, so that a night alone fills it; ``hospital-shift``: shifts 6-14,
+14-22 and 22-6 h with ten minutes before and after. Chances of presence and the scatter of the stay are (A)."""
 
 CUT = 2.5
 PHASE_KW = 7.4

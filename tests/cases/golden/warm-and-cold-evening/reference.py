@@ -110,7 +110,7 @@ starts = m.add_variables(binary=True, coords=[T], name="starts")
 stops = m.add_variables(binary=True, coords=[T], name="stops")
 power = m.add_variables(0, store["power_kw"], coords=[T], name="compressor")
 m.add_constraints(power <= store["power_kw"] * on)
-m.add_constraints(power >= store["power_min_kw"] * on)
+m.add_constraints(power >= store["part_load"] * store["power_kw"] * on)
 up, down = round(store["min_up_h"] / h), round(store["min_down_h"] / h)
 for t in range(steps):
     change = on.sel(t=t) - starts.sel(t=t) + stops.sel(t=t)
