@@ -137,6 +137,7 @@ def _quality(run: Run, solution: Solution, recorded: bool) -> dict[str, Any]:
         "objective_eur": solution.objective,
         "gap_eur": solution.gap_eur,
         "emergency_kwh": solution.emergency,
+        "blended": solution.assembly.inputs.is_blended,
     }
 
 
@@ -273,7 +274,8 @@ def words(doc: Doc) -> str:
 
 def _head_words(doc: Doc) -> str:
     short = f", {doc['emergency_kwh']:.3g} kWh short" if doc["emergency_kwh"] > SHORT_KWH else ""
-    head = f"Why plan {doc['plan_id']} is as it is (cost {doc['objective_eur']:.2f} EUR{short})"
+    said = "counts for" if doc["blended"] else "cost"
+    head = f"Why plan {doc['plan_id']} is as it is ({said} {doc['objective_eur']:.2f} EUR{short})"
     if doc["recorded"]:
         return head
     return (

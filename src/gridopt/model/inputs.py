@@ -194,6 +194,11 @@ class Inputs:
         """(N,) index of each node's parent, -1 for a root."""
         return np.array([-1 if n.parent is None else self.node_index[n.parent] for n in self.nodes], np.int64)
 
+    @property
+    def is_blended(self) -> bool:
+        """Whether the plan is chosen by more than its cost."""
+        return self.money != 1.0 or any(c.kind == "wish" for c in self.commitments)
+
     @cached_property
     def where(self) -> dict[str, tuple[int, int]]:
         """Asset id → (group, place in the group)."""

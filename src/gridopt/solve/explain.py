@@ -363,7 +363,7 @@ def _price_variants(inputs: Inputs) -> Iterator[Variant]:
     for c in inputs.commitments:
         for side, label in (("price_above", c.labels[0]), ("price_below", c.labels[1])):
             if getattr(c, side).any():
-                words = f"price {c.id} ({label})"
+                words = f"{'weight' if c.kind == 'wish' else 'price'} {c.id} ({label})"
                 yield Variant(f"{c.id}.{label}", words, f"{100 * SHARE:.0f} %", partial(scaled, c, side))
 
 
