@@ -40,7 +40,7 @@ TOOLS = ("oemof.solph", "PyPSA", "linopy")
 ORIGIN = re.compile(rf"^Origin: ({HAND}$|(?:{'|'.join(map(re.escape, TOOLS))}) \d+(?:\.\d+)+)", re.MULTILINE)
 EXACT = Target(gap=1e-9, exact_gap=1e-9, exact_decisions=100_000, time_limit_s=300, exact_limit_s=300)
 RELATIVE = 1e-4
-ABSOLUTE = 1e-5
+ABSOLUTE = 3e-5
 """A number of the schedule may be off by this [kW, kWh, °C] besides: the solvers' own tolerances, added up."""
 LOOSER = 10.0
 """A limit this many times as wide does not bind any more."""

@@ -44,6 +44,8 @@ EXACT_IN_TIME: dict[str, dict[str, Any]] = {
         "resistance_k_per_kw": 6.0, "capacity_kwh_per_k": 5.0, "part_load": 0.0, "min_up_h": 0.0, "min_down_h": 0.0,
         "discomfort_eur_per_kh": 100.0,
     },
+    # From inside the band.
+    "basin": {"level_start_m3": 50.0},
     # A rebound follows sooner upon half a step.
     "diffuse-heaters": {"opted_out": 4.0},
 }  # fmt: skip
@@ -81,7 +83,7 @@ def test_half_steps_cost_the_same_where_all_is_linear_and_lossless(s: Sketch) ->
     s = replace(but(s, LINEAR), commitments=tuple(c for c in s.commitments if c.id not in ("breach", "one-sided")))
     coarse, fine = feasible(s), optimum(halved(s))
     assert abs(coarse.cost_eur - fine.cost_eur) <= 1e-6 * coarse.size_eur
-    assert abs(coarse.solution.emergency - fine.solution.emergency) <= 1e-5
+    assert abs(coarse.solution.emergency - fine.solution.emergency) <= 3e-5
 
 
 @drawn(15, 300, s=sketches(homes=("load", "battery"), surely="thermal-store", steps=(2, 4)))
@@ -90,7 +92,7 @@ def test_half_steps_cost_the_same_in_a_plant_without_an_engine(s: Sketch) -> Non
     s = replace(but(s, LINEAR), commitments=tuple(c for c in s.commitments if c.id not in ("breach", "one-sided")))
     coarse, fine = feasible(s), optimum(halved(s))
     assert abs(coarse.cost_eur - fine.cost_eur) <= 1e-6 * coarse.size_eur
-    assert abs(coarse.solution.emergency - fine.solution.emergency) <= 1e-5
+    assert abs(coarse.solution.emergency - fine.solution.emergency) <= 3e-5
 
 
 @pytest.mark.parametrize("step_min", [60, 30])

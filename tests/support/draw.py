@@ -361,4 +361,6 @@ def outages(draw: Draw, devices: Sequence[Device], axis: Axis, every: int) -> tu
     device = draw(one(*able))
     first = draw(st.integers(0, axis.steps - 1))
     last = draw(st.integers(first + 1, axis.steps))
+    if device.given.get("curtailable") is False:
+        return ()  # it takes no command: the scenario's loader refuses its outage
     return tuple(Pin(device.id, name, first, last, 0.0, "outage") for name in family(device.family).commands)

@@ -40,11 +40,12 @@ class HotWaterTank(Family):
     Rows         balance_tank_level[T], goal_tank_end; those of pasteurise with it
     Decisions    small: heat pump running or not per step, where power_min > 0; large: when a hold begins
     Short of     hot water from the tank: ``backup_kw``, priced per kWh. It is a penalty and no bill: the price stands
-                 for people who lack hot water, far above any energy's, and counted as cash it would make plans that
-                 skimp on hot water look like savings. An appliance that really takes over is the heater.
+                 for people who lack hot water, far above any energy's, and as cash a plan that spares them a cold
+                 shower would claim savings that no bill shows. An appliance that really takes over is the heater.
                  level_goal unreachable: ``end_short_kwh``; pasteurisation: ``cold_kwh``, ``unpasteurised_kwh``
     Assumes      one mixed content; COP independent of it (give the COP at the temperature the heat pump has to reach);
-                 draw-off that the tank cannot serve calls the backup by itself
+                 draw-off that the tank cannot serve calls the backup by itself; a heat pump alone of which a step at
+                 its least power would either miss pasteurisation or overfill the tank has no least power
     Source       recursive storage as in oemof.solph's GenericStorage; standing loss of a tank 1-2 % of its content per
                  hour; heat pumps rated at 7 °C outside: EN 14511, EN 16147
     Cases        tests/unit/assets/test_hot_water_tank.py (by hand), tests/cases/golden/pasteurise-* and tank-*
@@ -102,10 +103,15 @@ class HotWaterTank(Family):
         heat = cop * c["power_kw"][:, None] + c["heater_power_kw"][:, None]
         reach = pasteurise.reach_kwh(start, keep, heat, c["capacity_kwh"], axis.step_h)
         rule = pasteurise.prepare(user, axis, c["capacity_kwh"], reach)
+        least = np.minimum(c["power_min_kw"], c["power_kw"])
+        # Between hot and full a step at the least power may not fit; then the tank would have to miss the one or break
+        # the other, where in truth its thermostat stops the heat pump in the middle of a step.
+        room = c["capacity_kwh"] - rule.columns["hot_kwh"].max(1)
+        coarse = (rule.columns["hold_steps"] > 0) & (axis.step_h * cop.max(1) * least > room)
         c |= rule.columns | {
             "keep": keep,
             "cop": cop,
-            "power_min_kw": np.minimum(c["power_min_kw"], c["power_kw"]),
+            "power_min_kw": np.where(coarse & (c["heater_power_kw"] <= 0), 0.0, least),
             "level_start_kwh": start,
             "level_goal_kwh": goal,
             "end_value_eur_per_kwh": np.where(end == "value", c["end_value_eur_per_kwh"], 0.0),

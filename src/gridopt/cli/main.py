@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "run",
     "explain": "explain",
     "family": "family",
+    "device": "device",
     "schema": "scenario",
     "export-model": "export_model",
 }

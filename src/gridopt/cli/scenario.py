@@ -61,13 +61,20 @@ def check(scenario: str, day: datetime | None, as_json: bool, **options: Any) ->
     click.echo("\n".join(job.words(figures)))
 
 
-@click.command(epilog=common.example("gridopt schema scenario > scenario.schema.json"))
-@click.argument("what", type=click.Choice(["scenario"]), metavar="scenario")
+@click.command(
+    epilog=common.example(
+        "gridopt schema scenario > scenario.schema.json", "gridopt schema adapter > adapter.schema.json"
+    )
+)
+@click.argument("what", type=click.Choice(["scenario", "adapter"]), metavar="scenario|adapter")
 def schema(what: str) -> None:
     """Print the JSON Schema of a file format.
 
     Editors that know it complete and check as one types.
     """
-    from gridopt.scenario.editor import json_schema
+    if what == "adapter":
+        from gridopt.devices.editor import json_schema
+    else:
+        from gridopt.scenario.editor import json_schema
 
     click.echo(common.document(json_schema()))

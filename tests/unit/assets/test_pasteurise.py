@@ -148,6 +148,16 @@ def test_a_limit_of_the_node_is_an_emergency_before_money() -> None:
     assert s.emergency == pytest.approx(8 - 6.5, abs=1e-4)  # begun in hour 3: 6.5 kWh at its begin
 
 
+def test_a_heat_pump_that_is_on_or_off_still_makes_it_hot() -> None:
+    """64 °C are 9.6 of 10 kWh; a step on is 4 kWh: in whole steps it would miss the one or break the other."""
+    given: dict[str, Any] = {"heater_power_kw": 0.0, "power_kw": 2.0, "power_min_kw": 2.0, "cop": 2.0}
+    s, x, _ = plan(axis_of(6), 0.2, pasteurise_c=64.0, since_pasteurised_h=20.0, **given)
+    assert s.emergency == 0.0
+    assert x["level_kwh"].max() >= 9.6 - 1e-6
+    assert columns_of(axis_of(6), pasteurise_c=50.0, **given)["power_min_kw"] == 2.0
+    assert columns_of(axis_of(6), pasteurise_c=64.0, **given | {"heater_power_kw": 1.0})["power_min_kw"] == 2.0
+
+
 # --- a timer ---------------------------------------------------------------------------------------------------------
 
 
