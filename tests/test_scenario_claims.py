@@ -103,9 +103,8 @@ def test_no_booked_room_of_rizomm_is_cold_or_stuffy(day: tuple[str, ...]) -> Non
     for room in rooms:
         temperature = p.value(room, "temperature_c")
         assert coldest_k(p, room, temperature) <= WARM_K, room
-        counts, _ = booked_band(p, room)
-        heated = p.value(room, "heating_kw") > LEAST_KW
-        assert temperature[counts & heated].max(initial=0.0) <= 22 + WARM_K, "nobody is heated out"
+        heated = (column(p, room, "booked") > 0.5) & (p.value(room, "heating_kw") > LEAST_KW)
+        assert temperature[heated].max(initial=0.0) <= 22.05 + WARM_K, "nobody is heated out"
 
 
 def test_thermostats_alone_leave_rooms_cold_on_the_coldest_day() -> None:
@@ -142,19 +141,24 @@ def test_an_open_window_of_rizomm_cuts_the_heating() -> None:
 
 @pytest.mark.parametrize("day", [(), COLDEST], ids=" ".join)
 def test_empty_rooms_of_rizomm_are_held_at_16_degrees(day: tuple[str, ...]) -> None:
-    """16 °C on average of the day, never less; warmth that costs little may be stored in them."""
+    """And nobody heats them for the price; all that is booked is heated to 22 °C at most."""
     p = run("rizomm", *day)
     empty = [room for room in p.of_family("booked-rooms") if not column(p, room, "booked").any()]
     by_rule = p.summary["baseline"]["kpi"]["assets"]
     assert {"l2-project", "l3-studio"} <= set(empty)
-    for room in empty:
+    for room in p.of_family("booked-rooms"):
         temperature, used = p.value(room, "temperature_c"), p.kwh(p.value(room, "heating_kw"))
         assert temperature.min() >= 16 - WARM_K
-        assert temperature.mean() <= 16.6
-        assert used <= 1.06 * by_rule[room]["heating_kwh"], "what holding 16 °C takes"
-    moved_in = run("rizomm", "--set", "asset.l2-project.booked=office-hours")
-    assert p.exit_code == moved_in.exit_code == 0
-    assert moved_in.value("l2-project", "temperature_c").max() >= 19 - WARM_K
+        assert temperature.max() <= (16.15 if room in empty else 22.05) + WARM_K
+        if room in empty:
+            assert used <= 1.01 * by_rule[room]["heating_kwh"], "what holding 16 °C takes"
+
+
+def test_somebody_who_moves_into_an_empty_zone_is_warm() -> None:
+    p = run("rizomm", "--set", "asset.l2-project.booked=office-hours")
+    assert p.exit_code == 0
+    assert coldest_k(p, "l2-project", p.value("l2-project", "temperature_c")) <= WARM_K
+    assert p.value("l2-project", "temperature_c").max() >= 19 - WARM_K
 
 
 def test_rizomm_uses_more_of_its_sun_than_by_rule() -> None:
@@ -433,8 +437,8 @@ def test_the_breaker_of_the_home_never_trips(overlay: tuple[str, ...]) -> None:
 
 def test_without_its_limit_the_breaker_would_trip() -> None:
     p = run("citc-home", "--set", "node.home.import_max_kw=20")
-    assert p.net_kw("home").max() > 9.5
-    assert by_rule_kw(p, twin(p.inputs), "home").max() > 9.5
+    assert p.net_kw("home").max() > 9.1
+    assert by_rule_kw(p, twin(p.inputs), "home").max() > 10
 
 
 def test_a_red_day_is_bought_half_as_dear_hours() -> None:
