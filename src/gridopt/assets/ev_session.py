@@ -322,6 +322,7 @@ class EVSession(Family):
             "unserved_kwh": np.maximum(p.due_kwh - delivered, 0.0),
             "served": served.clip(0.0, 1.0),
             "given_back_kwh": back,
+            "left_for_later_kwh": np.maximum(p.wanted_kwh - np.maximum(delivered, p.due_kwh), 0.0),
         }
 
 

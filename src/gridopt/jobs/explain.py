@@ -137,6 +137,7 @@ def _quality(run: Run, solution: Solution, recorded: bool) -> dict[str, Any]:
         "objective_eur": solution.objective,
         "gap_eur": solution.gap_eur,
         "emergency_kwh": solution.emergency,
+        "penalty_eur": sum(line["eur"] for line in run.summary["cost"].values() if line["kind"] == "penalty"),
         "blended": solution.assembly.inputs.is_blended,
     }
 
@@ -275,7 +276,9 @@ def words(doc: Doc) -> str:
 def _head_words(doc: Doc) -> str:
     short = f", {doc['emergency_kwh']:.3g} kWh short" if doc["emergency_kwh"] > SHORT_KWH else ""
     said = "counts for" if doc["blended"] else "cost"
-    head = f"Why plan {doc['plan_id']} is as it is ({said} {doc['objective_eur']:.2f} EUR{short})"
+    missed = doc["penalty_eur"]
+    of_it = f", {missed:.2f} EUR of it penalties for goals missed, here and below" if missed > CENT_EUR else ""
+    head = f"Why plan {doc['plan_id']} is as it is ({said} {doc['objective_eur']:.2f} EUR{of_it}{short})"
     if doc["recorded"]:
         return head
     return (

@@ -28,6 +28,7 @@ from gridopt.units import unit_of
 LABEL = 14
 MOST_DEVICES = 12
 MOST_LINES = 8
+SHOWN_KWH = 0.05
 MOST_NAMED = 2
 SAME_AMOUNT, SAME_SHARE = 2e-3, 0.01
 """Two days that miss a goal by amounts this close miss it alike."""
@@ -389,6 +390,7 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo) -> Iterator[Group]:
     for title, lines in (
         ("Goals that fall short, out of reach of any plan", short(s["shortfalls"], "emergency")),
         ("Goals that fall short, dearer to meet than to miss or out of reach", short(s["shortfalls"], "penalty")),
+        ("Left for the next day, when no run plans it yet", _left_for_later(s)),
         ("Goals that running by rule would miss", short(rule, "emergency", "penalty")),
         ("Limits that bind", [limit_words(b, zone) for b in s["limits"]]),
         ("Limits that running by rule would exceed", breaches),
@@ -396,6 +398,16 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo) -> Iterator[Group]:
     ):
         if lines:
             yield _list(title, lines)
+
+
+def _left_for_later(s: Mapping[str, Any]) -> list[str]:
+    """Cars that leave after the horizon: what they still want then."""
+    left = {asset: figures.get("left_for_later_kwh", 0.0) for asset, figures in s["kpi"]["assets"].items()}
+    return [
+        f"{asset}: {kwh:.3g} kWh; say D-1 for its arrival in tomorrow's scenario, and delivered_kwh"
+        for asset, kwh in sorted(left.items())
+        if kwh > SHOWN_KWH
+    ]
 
 
 def _list(title: str, lines: Sequence[str]) -> Group:

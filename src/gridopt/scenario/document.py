@@ -19,6 +19,10 @@ from typing import Any
 from gridopt.scenario.mistakes import Report
 from gridopt.written.report import Place, Where
 from gridopt.written.toml import Key, Layer, read_bytes, read_layer, shown
+from gridopt.written.words import nearest
+
+MADE_BY_NAMING = ("node", "schedule")
+"""Sections in which a name alone makes a new thing: a slip in it would change nothing, and say nothing."""
 
 
 @dataclass
@@ -110,6 +114,9 @@ class Document:
                 table[step] = _toml_value(value.strip())
             else:
                 if isinstance(table, dict) and step not in table:
+                    meant = nearest(part, table, 0.8) if n == 1 and parts[0] in MADE_BY_NAMING else None
+                    if meant:
+                        return report.add((file, None), "set-unknown", what=parts[0], name=part, meant=meant)
                     table[step] = {}
                     made = made or len(key)
                 table = table[step]

@@ -15,6 +15,7 @@ MESSAGES: dict[str, str] = COMMON | {
     "exists": "it exists already; choose another name",
     "not-sheet-text": "this is no text in UTF-8 or Windows-1252; save the file as CSV in UTF-8",
     "set-syntax": "write --set path.to.key=value",
+    "set-unknown": "there is no {what} {name}; did you mean {meant}? A new {what} is written in a file",
     "set-path": "{path} is not a table, so {key} cannot be set in it",
     # keys and values
     "missing-column": "{where}: the column {key} is missing: {doc}",

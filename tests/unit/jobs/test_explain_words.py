@@ -166,7 +166,8 @@ def said_of(**given: Any) -> str:
     """The words of an explanation in which nothing happened but what is given."""
     quiet = {
         "format": 1, "plan_id": "p", "recorded": True, "recorded_eur": 1.0, "objective_eur": 1.0, "gap_eur": 0.0,
-        "emergency_kwh": 0.0, "blended": False, "limits": [], "peaks": [], "prices": {}, "why": [], "other_devices": 0,
+        "emergency_kwh": 0.0, "blended": False, "penalty_eur": 0.0,
+        "limits": [], "peaks": [], "prices": {}, "why": [], "other_devices": 0,
         "would_change": [], "time_limit_s": 20.0,
     }  # fmt: skip
     return job.words({**quiet, **given})
@@ -231,6 +232,7 @@ def test_a_temperature_says_what_is_not_moved_with_it() -> None:
 def test_a_plan_that_falls_short_says_so_first() -> None:
     assert said_of(emergency_kwh=2.5).startswith("Why plan p is as it is (cost 1.00 EUR, 2.5 kWh short)\n")
     assert "(counts for 1.00 EUR)" in said_of(blended=True)
+    assert "(cost 1.00 EUR, 0.40 EUR of it penalties for goals missed" in said_of(penalty_eur=0.4)
 
 
 def limit(value: float) -> dict[str, Any]:

@@ -93,6 +93,22 @@ def test_what_falls_short_and_what_binds_is_named(short: Plan) -> None:
     assert "and exceeds 1 limit" in shown
 
 
+def test_a_car_that_stays_is_left_for_the_next_day_in_words(district: District, scenario: Any, now: datetime) -> None:
+    inputs = district()
+    groups = [
+        dataclasses.replace(
+            g, columns={**g.columns, "due_kwh": np.where([i == "car-b" for i in g.ids], 0.0, g.columns["due_kwh"])}
+        )
+        if g.family.name == "ev-session"
+        else g
+        for g in inputs.groups
+    ]
+    made = plan(scenario(dataclasses.replace(inputs, groups=tuple(groups))), None, now)
+    assert made.summary["kpi"]["assets"]["car-b"]["left_for_later_kwh"] == pytest.approx(8.0)
+    shown = words(made.run, made.inputs)
+    assert "Left for the next day, when no run plans it yet car-b: 8 kWh; say D-1 for its arrival" in shown
+
+
 # --- what the saving stands for --------------------------------------------------------------------------------------
 
 

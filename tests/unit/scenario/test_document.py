@@ -132,6 +132,7 @@ def test_set_reaches_new_tables_and_rows_of_table_files(base: str, build: Load) 
         ("asset.bat-a.powr_kw=3", "asset bat-a: unknown key powr_kw; did you mean power_kw?"),
         ("asset.bat-a.power_kw=much", 'asset bat-a: power_kw "much" is not a number'),
         ("asset.bat-b.power_kw=3", "asset bat-b: family is missing"),
+        ("node.grd.import_max_kw=3", "there is no node grd; did you mean grid? A new node is written in a file"),
     ],
 )
 def test_a_wrong_set_is_told_as_it_was_written(base: str, write: Write, text: str, message: str) -> None:

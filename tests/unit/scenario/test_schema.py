@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
-from collections.abc import Iterator
-from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,69 +13,10 @@ from gridopt.assets.base import Family, Parameter, Port
 from gridopt.scenario import schema
 from gridopt.scenario.editor import json_schema
 from gridopt.scenario.new import TEMPLATE
+from tests.support.json_schema import faults
 
 SCHEMA = json.loads(json.dumps(json_schema()))
 BROKEN = Path(__file__).resolve().parents[2] / "cases" / "broken"
-
-TYPES: dict[str, Any] = {
-    "object": dict,
-    "array": list,
-    "string": (str, date, datetime, time),
-    "boolean": bool,
-    "integer": int,
-    "number": (int, float),
-}
-KNOWN = {
-    *("$ref", "$defs", "$schema", "title", "description", "default", "type", "properties", "required", "items"),
-    *("additionalProperties", "anyOf", "oneOf", "not", "enum", "const", "minimum", "maximum", "minLength", "minItems"),
-    "pattern",
-}
-
-
-def faults(value: Any, shape: dict[str, Any], path: str = "") -> Iterator[str]:
-    """A small JSON Schema validator: every place of ``value`` that does not fit."""
-    assert set(shape) <= KNOWN, set(shape) - KNOWN
-    if "$ref" in shape:
-        yield from faults(value, SCHEMA["$defs"][shape["$ref"].removeprefix("#/$defs/")], path)
-    if "const" in shape and value != shape["const"]:
-        yield path
-    if "enum" in shape and value not in shape["enum"]:
-        yield path
-    for key, wanted in (("anyOf", lambda n: n > 0), ("oneOf", lambda n: n == 1)):
-        if key in shape and not wanted(sum(not list(faults(value, s, path)) for s in shape[key])):
-            yield path
-    if "not" in shape and not list(faults(value, shape["not"], path)):
-        yield path
-    kind = shape.get("type")
-    if kind is None:
-        if "required" in shape and isinstance(value, dict) and not set(shape["required"]) <= set(value):
-            yield path
-        return
-    if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind in ("integer", "number")):
-        yield path
-        return
-    if kind == "object":
-        yield from (f"{path}.{key}" for key in shape.get("required", []) if key not in value)
-        other = shape.get("additionalProperties", True)
-        for key, item in value.items():
-            if key in shape.get("properties", {}):
-                yield from faults(item, shape["properties"][key], f"{path}.{key}")
-            elif isinstance(other, dict):
-                yield from faults(item, other, f"{path}.{key}")
-            elif not other:
-                yield f"{path}.{key}"
-    elif kind == "array":
-        yield from (f for k, item in enumerate(value) for f in faults(item, shape.get("items", {}), f"{path}[{k}]"))
-        if len(value) < shape.get("minItems", 0):
-            yield path
-    elif (
-        kind in ("integer", "number") and not shape.get("minimum", value) <= value <= shape.get("maximum", value)
-    ) or (
-        isinstance(value, str)
-        and (len(value) < shape.get("minLength", 0) or not re.search(shape.get("pattern", ""), value))
-    ):
-        yield path
-
 
 GOOD = """\
 format = 1
@@ -183,7 +120,7 @@ exact_decisions = 100
 
 @pytest.mark.parametrize("text", [GOOD, TEMPLATE.format(name="x", title="X")], ids=["all-sections", "new"])
 def test_a_good_scenario_fits(text: str) -> None:
-    assert list(faults(tomllib.loads(text), SCHEMA)) == []
+    assert list(faults(tomllib.loads(text), SCHEMA, SCHEMA)) == []
 
 
 @pytest.mark.parametrize(
@@ -217,7 +154,7 @@ def test_a_good_scenario_fits(text: str) -> None:
 )
 def test_a_wrong_one_does_not(old: str, new: str) -> None:
     assert old in GOOD
-    assert list(faults(tomllib.loads(GOOD.replace(old, new)), SCHEMA))
+    assert list(faults(tomllib.loads(GOOD.replace(old, new)), SCHEMA, SCHEMA))
 
 
 def test_every_family_stands_in_the_schema_with_every_key() -> None:
