@@ -52,6 +52,7 @@ wheel-smoke: $(STAMP)
 	venv/bin/gridopt --help >/dev/null; \
 	venv/bin/gridopt --version; \
 	venv/bin/gridopt family battery >/dev/null; \
+	venv/bin/gridopt device check gridopt-sim-battery >/dev/null; \
 	venv/bin/gridopt run two-roofs --out plan; \
 	test -s plan/summary.json; test -s plan/schedule.parquet
 

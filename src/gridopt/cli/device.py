@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from gridopt.cli import common
 
 if TYPE_CHECKING:
     from gridopt.devices.adapter import Adapter
+
+UNKNOWN = "nobody knows what the device does when gridopt is gone"
 
 
 @click.group(epilog=common.example("gridopt device list", "gridopt device check my-meter.toml"))
@@ -46,6 +49,8 @@ def list_(kind: str | None, as_json: bool) -> None:
         for a in found
     ]
     click.echo(_table(("kind", "adapter", "device", "proven", "points", "commands"), rows))
+    if not all(w.allowed for a in found for w in a.writes.values()):
+        click.echo(f"* {UNKNOWN}: written only with a person's signature")
     common.hints(["gridopt device check NAME    what one of them holds, and its worked checks"])
 
 
@@ -71,7 +76,9 @@ def check(file: str, as_json: bool) -> None:
     click.echo(_table(("check", "given", "means"), [(r.of, r.given, r.means) for r in results]))
     for name, write in adapter.writes.items():
         if not write.allowed:
-            click.echo(f"Note: {name} is not written: nobody knows what the device does when gridopt is gone")
+            click.echo(f"Note: {name}: {UNKNOWN}; written only with a person's signature")
+        if write.left_to_site:
+            click.echo(f"Note: {name}: the installer says {', '.join(write.left_to_site)}")
     for text in adapter.header.left_out:
         click.echo(f"Left out: {text}")
 
@@ -80,7 +87,7 @@ def check(file: str, as_json: bool) -> None:
 
 
 def _writes(adapter: Adapter) -> str:
-    return ", ".join(name if write.allowed else f"{name} (needs a signature)" for name, write in adapter.writes.items())
+    return ", ".join(name if write.allowed else f"{name}*" for name, write in adapter.writes.items())
 
 
 def _line(adapter: Adapter) -> dict[str, Any]:
@@ -93,7 +100,13 @@ def _line(adapter: Adapter) -> dict[str, Any]:
         "quality": header.quality,
         "points": list(adapter.points),
         "commands": {
-            name: {"command": w.command, "point": w.point, "fail_safe": w.fail_safe.kind, "allowed": w.allowed}
+            name: {
+                "command": w.command,
+                "point": w.point,
+                "fail_safe": w.fail_safe.kind,
+                "allowed": w.allowed,
+                "left_to_site": list(w.left_to_site),
+            }
             for name, w in adapter.writes.items()
         },
     }
@@ -111,7 +124,7 @@ def _shown(path: Path) -> str:
     return shown(path)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Columns that line up, whatever reads them."""
     widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]

@@ -1,0 +1,1 @@
+"""Devices: adapters as data, and the codec between their registers and values in gridopt's units."""
