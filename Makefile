@@ -6,11 +6,12 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test bench reference wheel-smoke clean
+.PHONY: help demo test scenarios bench reference wheel-smoke clean
 
 help:
 	@echo 'make demo         plan a shipped district on simulated devices and show the result'
 	@echo 'make test         every check: style, types, import contracts, tests (PYTEST_ARGS=...), built wheel'
+	@echo 'make scenarios    plan every shipped scenario and show them in one table'
 	@echo 'make bench        the short benchmarks'
 	@echo 'make reference    write docs/reference from the code'
 	@echo 'make wheel-smoke  build the wheel and run it outside this folder'
@@ -35,6 +36,9 @@ test: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory wheel-smoke
+
+scenarios: $(STAMP)
+	@$(BIN)/python benchmarks/gallery.py
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py --short

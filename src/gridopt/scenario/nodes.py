@@ -65,14 +65,14 @@ def carriers_of(entries: Mapping[str, Entry], report: Report) -> dict[str, str]:
         while True:
             values = entries[chain[-1]].values
             carrier, parent = values.get("carrier"), values.get("parent")
-            if carrier in schema.CARRIERS or parent not in entries or parent in chain:
+            if carrier in schema.CARRIERS or str(parent) not in entries or parent in chain:
                 break
             chain.append(str(parent))
         found[name] = carrier if carrier in schema.CARRIERS else "electricity"
         _check_parent(entry, entries, report)
     for name, entry in entries.items():
         parent = entry.values.get("parent")
-        if parent in found and found[parent] != found[name] and not _cycle(name, entries):
+        if isinstance(parent, str) and parent in found and found[parent] != found[name] and not _cycle(name, entries):
             report.add(
                 entry.at("carrier"),
                 "parent-carrier",

@@ -120,6 +120,12 @@ class Workbench:
         if self._cap_row is None:
             self._cap_row = self._add_cap(self.session)
         self.session.row_bounds(self._cap_row, -np.inf, self._most)
+        # What the sum implies for each: with infinite bounds under that row HiGHS's presolve cuts off optima.
+        e, weight = self.a.emergencies, self.a.emergency_weight
+        free = np.isin(e, self._shut)
+        e, weight = e[free], weight[free]
+        self.upper[e] = np.minimum(self.a.lp.upper[e], np.maximum(self._most / weight, self.lower[e]))
+        self.session.bounds(e, self.lower[e], self.upper[e])
 
     def _add_cap(self, session: Session) -> int:
         most, start = np.array([self._most]), np.array([0])
