@@ -149,8 +149,8 @@ def test_highs_alone_finds_no_cheaper_plan_for_a_small_house(seed: int) -> None:
 
 def test_every_benchmark_is_registered_under_its_name() -> None:
     assert set(REGISTRY) == {
-        "speed", "phases", "compile", "sizes", "prototype", "gap", "house", "milp", "engine", "real-district",
-        "real-house",
+        "speed", "phases", "compile", "sizes", "prototype", "gap", "house", "milp", "engine", "catalogue",
+        "real-district", "real-house",
     }  # fmt: skip
 
 
