@@ -4,11 +4,13 @@ GridoptError                      exit code
 ├── UsageError                     2   the command line itself, and places that cannot be written
 ├── MistakesError                 10   files that people write; carries every Mistake found
 │   ├── ScenarioError             10   a scenario, a missing series among its mistakes
-│   └── AdapterError              10   a device's adapter
+│   ├── AdapterError              10   a device's adapter
+│   └── SiteError                 10   the devices of a site, and who may write to them
 ├── UnboundedError                10   a price pays for a flow that nothing limits
-├── DataError                     11   a run folder that is damaged, was changed, or is of another format
+├── DataError                     11   a run folder or a journal that is damaged, was changed, or is of another format
 ├── InfeasibleError               12   hard limits contradict each other; carries the Culprits in words
 ├── NoPlanError                   13   the time limit passed without any plan
+├── DeviceError                   14   a device that does not answer, is another one, or was not proven to obey
 ├── VerificationError             15   a plan was refused by the independent check
 └── InternalError                  1   a bug, ours or a family author's
     ├── FamilyError                    a device family breaks a rule of the compiler
@@ -26,6 +28,7 @@ from typing import Any, ClassVar
 __all__ = [
     "AdapterError",
     "DataError",
+    "DeviceError",
     "FamilyError",
     "GridoptError",
     "InfeasibleError",
@@ -34,6 +37,7 @@ __all__ = [
     "MistakesError",
     "NoPlanError",
     "ScenarioError",
+    "SiteError",
     "SolverError",
     "UnboundedError",
     "UsageError",
@@ -98,6 +102,10 @@ class AdapterError(MistakesError):
     pass
 
 
+class SiteError(MistakesError):
+    pass
+
+
 class UnboundedError(GridoptError):
     exit_code = 10
 
@@ -118,6 +126,10 @@ class InfeasibleError(GridoptError):
 
 class NoPlanError(GridoptError):
     exit_code = 13
+
+
+class DeviceError(GridoptError):
+    exit_code = 14
 
 
 class VerificationError(GridoptError):
