@@ -41,7 +41,8 @@ class ShiftableLoad(Family):
     Rows         goal_shiftable_run; balance_shiftable_waiting[T], limit_shiftable_gap[T] with a second run
     Decisions    small: the step of each start; the start-time form is the convex hull of one load's choices, with (4)
                  and (5) too: in the sums of starts so far they are a network's
-    Short of     the run: ``undone``, priced once per load; no shortfall where only its worth is said
+    Short of     the run: ``undone``, priced once per load; no shortfall where only its worth is said. A plan leaves out
+                 both runs or none; a day by rule that puts off the second beyond the horizon has it undone
     Assumes      the runs lie wholly inside [earliest, latest) and inside the horizon, in whole steps that are allowed
                  throughout, and are not interrupted. What still fits between the horizon's end and latest is not due
                  (least commitment; hours forbidden there are not known). One without a whole step inside the horizon
@@ -209,7 +210,9 @@ class ShiftableLoad(Family):
 
     @classmethod
     def close(cls, p: Any, state: State) -> Values:
-        undone = np.maximum(p.due - state["started"], 0.0)
+        # A second run that its first still waits for at the end is one left undone.
+        left = (p.then_steps > 0) * np.maximum(state["started"] - state["then_started"], 0.0)
+        undone = np.maximum(p.due - state["started"], 0.0) + left
         return {"undone": undone, "undone_eur": p.skip_eur * undone}
 
     @classmethod

@@ -266,6 +266,17 @@ def test_a_pair_that_does_not_fit_stays_undone_as_a_whole() -> None:
     np.testing.assert_allclose(seen.flows["ac_kw"], 0)
 
 
+@pytest.mark.parametrize("due", [1.0, 0.0])
+@pytest.mark.parametrize(("dry", "undone"), [((0, 0, 0, 0), 1.0), ((0, 0, 0, 1), 0.0)])
+def test_a_second_run_still_awaited_at_the_end_is_undone(dry: tuple[int, ...], undone: float, due: float) -> None:
+    """The first run ends an hour before the horizon and the pause may be longer: nothing makes the second follow."""
+    given: dict[str, Any] = {"profile_kw": [[2.0]], "then_profile_kw": [[1.5]], "then_gap_max_h": 2.0, "skip_eur": 10.0}
+    columns = columns_of(axis_of(4), **given) | {"due": np.array([due])}
+    got = drive(ShiftableLoad, columns, 4, 1.0, {"start": np.eye(4)[2:3], "then_start": np.array([dry], float)})
+    assert got.end["undone"].tolist() == [undone]
+    assert got.end["undone_eur"].tolist() == [10.0 * undone]
+
+
 def test_the_baseline_runs_both_as_early_as_it_may() -> None:
     columns = columns_of(axis_of(12), **pair(3.0, allowed=[1] * 4 + [0] + [1] * 7))
     got = by_rule(ShiftableLoad, columns, 12, 1.0)

@@ -154,6 +154,20 @@ def test_a_run_that_never_was_says_so(street: Plan) -> None:
     assert ("wash", "undone") in {(f.id, f.quantity) for f in d.physics()}
 
 
+def test_a_run_whose_second_part_is_left_out_says_so() -> None:
+    """Wherever the first run starts: the last one leaves the second an hour, and a pause that may outlast it."""
+    given = {"profile_kw": [2.0], "then_profile_kw": [1.5], "then_gap_max_h": 1.0, "earliest": 0.0, "latest": 4.0}
+    wash = Device("wash", "shiftable-load", ("grid",), given)
+    plan = planned(Sketch(hours(4), (node(hours(4), "grid"),), (wash,)))
+    for start in range(3):
+        d = Draft.of(plan)
+        for name in ("start", "then_start", "undone"):
+            d.row("wash", name)[:] = 0.0
+        d.row("wash", "start")[start] = 1.0
+        found = {f.quantity for f in d.physics() if f.id == "wash"}
+        assert found & {"then_start", "undone"}, start
+
+
 def test_a_zone_too_cold_says_so(street: Plan) -> None:
     """Out of its comfort band in the last two hours: 21.14 and 20.51 °C, where 22 are wanted then."""
     d = Draft.of(street)
