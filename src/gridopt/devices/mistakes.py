@@ -1,10 +1,10 @@
-"""What can be wrong with an adapter, in words: code → text. Fields are data, so another language is another table."""
+"""What can be wrong with an adapter or a site, in words: code → text. Fields are data, so another language is another table."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gridopt.errors import AdapterError
+from gridopt.errors import AdapterError, SiteError
 from gridopt.written import report as written
 from gridopt.written.report import COMMON, Where
 
@@ -23,6 +23,8 @@ MESSAGES: dict[str, str] = COMMON | {
     "fed in does",
     "zero-scale": "{where}: scale 0 would make every value 0",
     "address-range": "{where}: {key} {value} is not within {low}..{high}",
+    "read-long": "{where}: it takes {length} registers; the device answers {most} in one read, so nothing would read it "
+    "whole",
     "table-type": "{where}: {table} is a table of {holds}; {type} does not stand in it",
     "table-read-only": "{where}: {table} cannot be written; access can only be r",
     "overlap": "{where}: its registers {own} overlap those of {other}, {others}",
@@ -93,3 +95,39 @@ class Report(written.Report):
     def add(self, place: Where, code: str, **fields: Any) -> None:
         self.added += 1
         super().add(place, code, **fields)
+
+
+SITE_MESSAGES: dict[str, str] = COMMON | {
+    "no-devices": "the site has no devices; write [device.NAME] with adapter and line",
+    "not-date": "{where}: {key} {value} is not a date; write it as 2026-03-01, without quotes",
+    "not-key": "{where}: {key} {value} is no public key: 64 hexadecimal digits, as `gridopt mandate key` prints them",
+    # lines
+    "line-useless": "{where}: {key} is of no use to {way}",
+    "not-host": '{where}: {key} {value} is not an address; write "10.0.4.7:502"',
+    "tls-needs": "{where}: tls needs {key}: nothing is sent to a device that cannot prove who it is",
+    "open-secret": "{where}: {name} can be read by others; allow it to nobody else: chmod 600 {name}",
+    "same-line": "{where}: the same line as {first}: one session speaks over a line, so give it one name",
+    # devices
+    "unknown-line": "{where}: line {value} is not a line{hint}",
+    "unknown-adapter": "{where}: there is no adapter {value}{hint}",
+    "no-point": "{where}: {value} is no point of {adapter} that can be read{hint}",
+    "no-parts": "{where}: {adapter} has no parts; part is of no use to it",
+    "part-needed": "{where}: {adapter} serves several like parts: write part = 0 for the first",
+    "same-unit": "{where}: {first} is unit {unit} of line {line} already",
+    # writes
+    "no-command": "{where}: {adapter} has no such command{hint}",
+    "left-to-site": "{where}: {key} is the installer's to say: {doc}",
+    "not-asked": "{where}: {key} is of no use: {adapter} says it itself",
+    "unsigned": "{where}: nobody knows what {adapter} does when gridopt is gone; write signed = {{ by, on, why }} if a "
+    "person answers for it",
+    "same-command": "{where}: {first} and {second} both carry out {command}; keep one",
+    "unknown-device": "{where}: {value} is not a device{hint}",
+}
+"""What can be wrong with the devices of a site."""
+
+
+class SiteReport(written.Report):
+    """Mistakes of a site found so far."""
+
+    messages = SITE_MESSAGES
+    error = SiteError

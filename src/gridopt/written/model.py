@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import models_json_schema
@@ -60,15 +60,17 @@ def _explain(error: Any, model: type[Section], where: str, place: Callable[..., 
 
 def _inside(model: type[Section], path: tuple[str | int, ...]) -> tuple[type[Section], str]:
     """The model of a table inside, and the words that lead there: ("windows", 0) of Peak is PeakWindow, windows 1."""
-    words = ""
+    words, by_name = "", False
     for name in path:
-        if isinstance(name, int):
-            words += f" {name + 1}"
+        if isinstance(name, int) or by_name:
+            words += f" {name}" if by_name else f" {int(name) + 1}"
+            by_name = False
             continue
-        inner = _section_in(next(i.annotation for n, i in model.model_fields.items() if name in (n, i.alias)))
+        annotation = next(i.annotation for n, i in model.model_fields.items() if name in (n, i.alias))
+        inner = _section_in(annotation)
         if inner is None:  # a table of plain values by name
             break
-        model, words = inner, f"{words}: {name}"
+        model, words, by_name = inner, f"{words}: {name}", get_origin(annotation) is dict
     return model, words
 
 
