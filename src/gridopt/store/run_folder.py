@@ -4,7 +4,8 @@
 ``setpoints.parquet``  time, device, command, value, unit
 ``inputs.parquet``     the series that were planned with, in the schedule's columns
 ``inputs.json``        everything else that was planned with
-``summary.json``       what the plan is and how good; ``files`` holds the SHA-256 of the four above
+``summary.json``       what the plan is and how good; ``files`` holds the SHA-256 of the four above, and its own: that
+                       of everything it says but this one line, however it is laid out
 ``plan.csv``           the same for people and spreadsheets (``store.table``); no program reads it
 
 A folder of several plans (``run --pareto``) holds a run folder ``plan-1``, ``plan-2``, … each, and ``pareto.json``.
@@ -57,6 +58,9 @@ FILES = (SCHEDULE, SETPOINTS, SERIES, INPUTS, SUMMARY)
 """What programs read. ``VIEW`` is a person's to change: a spreadsheet saves it in its own way."""
 UNWRITABLE = "{folder} cannot be written: {why}"
 DAMAGED = "{file} is damaged: {why}"
+CHANGED = "{file} is not the one that belongs to this run: it was changed after it was written"
+DAMAGES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading something else in a run's place ends in."""
 
 
 @dataclass(frozen=True)
@@ -201,14 +205,10 @@ def read(folder: Path) -> Run:
 
     Raises UsageError when it is none, DataError when a file of it is missing, of a later format or was changed.
     """
-    folder = folder.resolve()
-    place, summary, content = _whole(folder)
+    place, summary, content = _whole(_resolved(folder))
     for name, data in content.items():
         if hashlib.sha256(data).hexdigest() != summary["files"].get(name):
-            raise DataError(
-                "{file} is not the one that belongs to this run: it was changed after it was written",
-                file=str(place / name),
-            )
+            raise DataError(CHANGED, file=str(place / name))
     axis = _axis(summary)
     return Run(
         axis,
@@ -218,6 +218,13 @@ def read(folder: Path) -> Run:
         _read_inputs(place / INPUTS, content[INPUTS]),
         _read_series(place / SERIES, content[SERIES], axis),
     )
+
+
+def _resolved(folder: Path) -> Path:
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError) as e:  # a link to itself
+        raise UsageError("{folder} cannot be read: {why}", folder=str(folder), why=str(e)) from e
 
 
 def _whole(folder: Path) -> tuple[Path, dict[str, Any], dict[str, bytes]]:
@@ -237,9 +244,10 @@ def _standing(folder: Path) -> Path:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The summary alone."""
+    """The summary alone. Every field of it counts in its digest, those that people read included."""
     path = folder / SUMMARY
     if not path.is_file():
+        _refuse_what_is_no_run(folder)
         raise UsageError(
             "{folder} is not a run folder: it holds no {file}. One is left by: gridopt run SCENARIO --out {folder}",
             folder=str(folder),
@@ -248,19 +256,44 @@ def read_summary(folder: Path) -> dict[str, Any]:
     try:
         summary = json.loads(_get(path))
         _same_format(path, summary["format"])
+        if digest_of_summary(summary) != summary["files"].get(SUMMARY):
+            raise DataError(CHANGED, file=str(path))
         _axis(summary)
         return {**summary, "files": dict(summary["files"])}
-    except (ValueError, KeyError, TypeError) as e:
-        raise DataError(DAMAGED, file=str(path), why=str(e)) from e
+    except DAMAGES as e:
+        raise DataError(DAMAGED, file=str(path), why=_why(e)) from e
+
+
+def _refuse_what_is_no_run(folder: Path) -> None:
+    """Where there is no summary, but something else of gridopt's: say what."""
+    if any((folder / name).exists() for name in FILES):
+        raise DataError("{folder} is not whole: its {file} is missing", folder=str(folder), file=SUMMARY)
+    if (folder / SWEEP).is_file():
+        raise UsageError(
+            "{folder} holds several plans, from the cheapest on: name one, such as {folder}/{plan}1",
+            folder=str(folder),
+            plan=PLAN_OF_SWEEP,
+        )
 
 
 def _read_inputs(path: Path, data: bytes) -> dict[str, Any]:
     try:
         inputs = dict(json.loads(data))
         _same_format(path, inputs["format"])
-    except (ValueError, KeyError, TypeError) as e:
-        raise DataError(DAMAGED, file=str(path), why=str(e)) from e
+    except DAMAGES as e:
+        raise DataError(DAMAGED, file=str(path), why=_why(e)) from e
     return inputs
+
+
+def _why(error: BaseException) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+
+
+def digest_of_summary(summary: Mapping[str, Any]) -> str:
+    """SHA-256 of everything a summary says but this digest itself, whatever its order and layout."""
+    others = {name: digest for name, digest in summary["files"].items() if name != SUMMARY}
+    said = {**summary, "files": others}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def digest_of(parts: Sequence[Series] | Sequence[Setpoint]) -> bytes:
@@ -278,7 +311,7 @@ def digest_of(parts: Sequence[Series] | Sequence[Setpoint]) -> bytes:
 
 
 def _fill(aside: Path, run: Run) -> None:
-    """Write every file into ``aside``; the summary last, with the digests of the others."""
+    """Write every file into ``aside``; the summary last, with every digest."""
     content = {
         SCHEDULE: _parquet(_series_table(run.axis, run.schedule), "schedule"),
         SETPOINTS: _parquet(_setpoint_table(run.axis, run.setpoints), "setpoints"),
@@ -289,7 +322,9 @@ def _fill(aside: Path, run: Run) -> None:
     for name, data in content.items():
         _put(aside / name, data)
     _put(aside / VIEW, wide_table(run, FORMAT))
-    _put(aside / SUMMARY, _json({"format": FORMAT, **run.summary, "files": digests}, indent=2))
+    summary = json.loads(_json({"format": FORMAT, **run.summary, "files": digests}, indent=None))
+    summary["files"][SUMMARY] = digest_of_summary(summary)
+    _put(aside / SUMMARY, _json(summary, indent=2))
     _sync_folder(aside)
 
 
@@ -502,8 +537,8 @@ def _stretches(
         columns = [table[key].combine_chunks() for key in keys]
         code = np.stack([c.indices.fill_null(-1).to_numpy(zero_copy_only=False) for c in columns])
         words = [[*c.dictionary.to_pylist(), None] for c in columns]
-    except (pa.ArrowException, OSError, KeyError, ValueError, AttributeError) as e:
-        raise DataError(DAMAGED, file=str(path), why=str(e)) from e
+    except (pa.ArrowException, OSError, *DAMAGES) as e:
+        raise DataError(DAMAGED, file=str(path), why=_why(e)) from e
     new = np.flatnonzero((np.diff(code, axis=1) != 0).any(0) | (np.diff(step) != 1)) + 1
     for first, last in zip([0, *new.tolist()], [*new.tolist(), len(step)], strict=True):
         yield int(step[first]), value[first:last], {key: words[k][code[k, first]] for k, key in enumerate(keys)}

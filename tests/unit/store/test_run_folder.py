@@ -25,7 +25,19 @@ import pytest
 from gridopt.clock import Axis
 from gridopt.errors import DataError, UsageError
 from gridopt.store import run_folder
-from gridopt.store.run_folder import FILES, VIEW, Run, Series, Setpoint, check_target, digest_of, read, write
+from gridopt.store.run_folder import (
+    FILES,
+    VIEW,
+    Run,
+    Series,
+    Setpoint,
+    check_target,
+    digest_of,
+    digest_of_summary,
+    read,
+    write,
+    write_sweep,
+)
 
 START = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
 AXIS = Axis(START, 15, 92, "Europe/Paris")
@@ -129,6 +141,61 @@ def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
         read(tmp_path / "a")
 
 
+def paths(doc: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The place of every number, word, and empty list of a document."""
+    inner = list(doc.items()) if isinstance(doc, dict) else list(enumerate(doc)) if isinstance(doc, list) else []
+    return [p for key, value in inner for p in paths(value, (*here, key))] or [here]
+
+
+def test_a_changed_summary_is_refused_whatever_was_changed(tmp_path: Path) -> None:
+    write(tmp_path, some_run())
+    whole = (tmp_path / "summary.json").read_text()
+    places = paths(json.loads(whole))
+    assert len(places) > 10
+    for place in places:
+        doc = json.loads(whole)
+        inner = doc
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = inner[place[-1]] + ("0" if isinstance(inner[place[-1]], str) else 1)
+        (tmp_path / "summary.json").write_text(json.dumps(doc))
+        with pytest.raises(DataError, match=r"summary.json (is not the one that belongs to this run|has format 2)"):
+            read(tmp_path)
+    without = json.loads(whole)
+    del without["plan_id"]
+    (tmp_path / "summary.json").write_text(json.dumps(without))
+    with pytest.raises(DataError, match="belongs to this run"):
+        read(tmp_path)
+
+
+def test_a_summary_laid_out_otherwise_is_the_same(tmp_path: Path) -> None:
+    write(tmp_path, some_run(1))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    (tmp_path / "summary.json").write_text(json.dumps(dict(reversed(summary.items()))))
+    assert read(tmp_path).summary["plan_id"] == "p-1"
+
+
+def test_a_run_without_its_summary_is_not_whole(tmp_path: Path) -> None:
+    write(tmp_path, some_run())
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(DataError, match=r"is not whole: its summary.json is missing"):
+        read(tmp_path)
+
+
+def test_a_sweep_is_no_run_and_says_which_are(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "sweep", [some_run(1), some_run(2)], {})
+    with pytest.raises(UsageError, match=r"sweep holds several plans.*name one, such as .*/plan-1"):
+        read(tmp_path / "sweep")
+    assert read(tmp_path / "sweep" / "plan-2").summary["plan_id"] == "p-2"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_a_link_to_itself_is_an_error_in_words(tmp_path: Path) -> None:
+    (tmp_path / "plan").symlink_to("plan")
+    with pytest.raises(UsageError, match="plan"):
+        read(tmp_path / "plan")
+
+
 @pytest.mark.parametrize("name", [f for f in FILES if f != "summary.json"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     write(tmp_path, some_run())
@@ -155,8 +222,14 @@ def rewritten(folder: Path, name: str, change: Any) -> None:
     """Change a table of a run and name its digest anew in the summary."""
     table = pq.read_table(folder / name)
     pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), folder / name)
+    sealed(folder, name)
+
+
+def sealed(folder: Path, name: str) -> None:
+    """Name a changed file's digest anew in the summary, and the summary's own."""
     summary = json.loads((folder / "summary.json").read_text())
     summary["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    summary["files"]["summary.json"] = digest_of_summary(summary)
     (folder / "summary.json").write_text(json.dumps(summary))
 
 
@@ -205,9 +278,7 @@ def test_a_damaged_table_is_an_error_in_words(tmp_path: Path, name: str, change:
 def test_damaged_inputs_are_an_error_in_words(tmp_path: Path, content: str) -> None:
     write(tmp_path, some_run())
     (tmp_path / "inputs.json").write_text(content)
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    summary["files"]["inputs.json"] = hashlib.sha256(content.encode()).hexdigest()
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    sealed(tmp_path, "inputs.json")
     with pytest.raises(DataError, match=r"inputs.json is damaged"):
         read(tmp_path)
 
