@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from gridopt.assets.base import Floats
+from gridopt.assets.base import MONEY, Floats
 from gridopt.errors import DataError, NoPlanError
 from gridopt.jobs import record
 from gridopt.model.inputs import Inputs
+from gridopt.model.schedule import Schedule
 from gridopt.solve.explain import (
     Alternative,
     BindingLimit,
@@ -25,6 +26,7 @@ from gridopt.solve.explain import (
     alternative,
     binding_limits,
     binding_peaks,
+    fallen_short,
     marginal_prices,
     movable,
     sensitivity,
@@ -32,7 +34,9 @@ from gridopt.solve.explain import (
 )
 from gridopt.solve.held import take_up
 from gridopt.solve.ladder import Solution, Status, solve
+from gridopt.store import run_folder
 from gridopt.store.run_folder import Run
+from gridopt.units import unit_of
 
 Tell = Callable[[str], None]
 Doc = Mapping[str, Any]
@@ -45,10 +49,9 @@ PLAN_LIMIT_S, LONGER = 10.0, 10.0
 """How long each of them may take: so many seconds; so many times what the plan explained took, where there is time."""
 SEARCHES = ("lp", "rounding", "emergency", "restricted milp", "full milp")
 """Phases of a run's search for its plan."""
-NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN = 12, 10, 3
+NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN, HELD_SHOWN = 12, 10, 3, 6
 SAME_EUR = 5e-5
 CENT_EUR = 0.005
-SHORT_KWH = 1e-3
 ANY_MORE = "heat demand, hot water and sun stay as they are"
 
 
@@ -58,23 +61,24 @@ def explain(folder: Path, tell: Tell, time_limit_s: float = TIME_LIMIT_S) -> dic
     The plan explained is the recorded one, its decisions held; every other plan is solved for, as far as
     ``time_limit_s`` goes. Raises UsageError or DataError for a folder that is no run.
     """
-    run, inputs, schedule = record.load(folder)
-    plan_id, seconds, said = _summary(run)
+    run, inputs, schedule = _load(folder)
+    said = _said(run)
     tell("taking the plan up again")
-    solution = take_up(inputs, schedule, *said)
+    solution = take_up(inputs, schedule, said.objective_eur, said.bound_eur, said.status, said.proof, said.emergency)
     recorded = solution is not None
     if solution is None:
         tell("the recorded plan does not hold any more: planning the day again")
         solution = solve(inputs)
     devices = movable(inputs, solution.assembly.schedule(solution.x))
-    alternatives, changes = _other_plans(solution, devices[:DEVICES], _InTime(time_limit_s, seconds), tell)
+    alternatives, changes = _other_plans(solution, devices[:DEVICES], _InTime(time_limit_s, said.seconds), tell)
     return {
         "format": 1,
-        "plan_id": plan_id,
-        **_quality(run, solution, recorded),
+        "plan_id": said.plan_id,
+        **_quality(said, solution, recorded),
         "limits": [_limit(inputs, b) for b in _open_sides(inputs, binding_limits(solution))[:LIMITS]],
         "peaks": [_peak(inputs, b) for b in binding_peaks(solution)],
-        "prices": _prices(inputs, _recorded_prices(run, inputs) if recorded else marginal_prices(solution)),
+        "prices": _prices(solution, _recorded_prices(run, inputs) if recorded else marginal_prices(solution)),
+        "held": _held(inputs),
         "why": [_why(inputs, a) for a in alternatives],
         "other_devices": len(devices) - len(alternatives),
         "would_change": [_change(c) for c in sorted(changes, key=lambda c: (-c.size_eur, c.what))],
@@ -82,15 +86,47 @@ def explain(folder: Path, tell: Tell, time_limit_s: float = TIME_LIMIT_S) -> dic
     }
 
 
-def _summary(run: Run) -> tuple[str, float, tuple[float, float, Status, str, float]]:
-    """A run's plan id, how long its search took [s], and the quality of its plan as ``take_up`` takes it."""
+@dataclass(frozen=True)
+class _Said:
+    """What a run's summary says of its plan. ``seconds``: how long its search took."""
+
+    plan_id: str
+    objective_eur: float
+    bound_eur: float
+    status: Status
+    proof: str
+    emergency: float
+    cost: Mapping[str, tuple[float, str]]
+    seconds: float
+
+
+def _load(folder: Path) -> tuple[Run, Inputs, Schedule]:
+    try:
+        return record.load(folder)
+    except run_folder.DAMAGES as e:
+        raise DataError("the run in {folder} is damaged: {why}", folder=str(folder), why=repr(e)) from e
+
+
+def _said(run: Run) -> _Said:
+    """DataError where a summary does not say what every summary says."""
     s = run.summary
     try:
-        seconds = sum(float(s["seconds"].get(phase, 0.0)) for phase in SEARCHES)
-        said = float(s["objective_eur"]), float(s["bound_eur"]), s["status"], s["proof"], float(s["emergency_kwh"])
-        return s["plan_id"], seconds, said
-    except (KeyError, AttributeError, ValueError, TypeError) as e:
+        cost = {str(name): (_finite(line["eur"]), str(line["kind"])) for name, line in s["cost"].items()}
+        seconds = sum(_finite(s["seconds"].get(phase, 0.0)) for phase in SEARCHES)
+        numbers = [_finite(s[name]) for name in ("objective_eur", "bound_eur", "emergency_kwh")]
+        status = s["status"]
+        if status not in get_args(Status):
+            raise ValueError(f"status = {status}")
+        return _Said(str(s["plan_id"]), numbers[0], numbers[1], status, str(s["proof"]), numbers[2], cost, seconds)
+    except run_folder.DAMAGES as e:
         raise DataError("the summary of the run is damaged: {why}", why=repr(e)) from e
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is no finite number")
+    return number
 
 
 def _other_plans(
@@ -130,21 +166,27 @@ class _InTime:
 # --- as data ---------------------------------------------------------------------------------------------------------
 
 
-def _quality(run: Run, solution: Solution, recorded: bool) -> dict[str, Any]:
+def _quality(said: _Said, solution: Solution, recorded: bool) -> dict[str, Any]:
+    inputs = solution.assembly.inputs
+    peaks = {f"{c.id}.{c.labels[0]}" for c in inputs.commitments if c.measure == "peak"}
     return {
         "recorded": recorded,
-        "recorded_eur": run.summary["objective_eur"],
+        "recorded_eur": said.objective_eur,
         "objective_eur": solution.objective,
         "gap_eur": solution.gap_eur,
-        "emergency_kwh": solution.emergency,
-        "penalty_eur": sum(line["eur"] for line in run.summary["cost"].values() if line["kind"] == "penalty"),
-        "blended": solution.assembly.inputs.is_blended,
+        "short": fallen_short(solution),
+        "penalty_eur": sum(eur for eur, kind in said.cost.values() if kind == "penalty"),
+        "peak_eur": sum(eur for name, (eur, kind) in said.cost.items() if name in peaks and kind in MONEY),
+        "blended": inputs.is_blended,
     }
 
 
 def _recorded_prices(run: Run, inputs: Inputs) -> Floats:
     said = {s.node: s.values for s in run.schedule if s.quantity == "marginal_price_eur_per_kwh"}
-    return np.stack([said[node.id] for node in inputs.nodes])
+    try:
+        return np.stack([said[node.id] for node in inputs.nodes])
+    except (KeyError, ValueError) as e:
+        raise DataError("the schedule of the run is damaged: {why}", why=repr(e)) from e
 
 
 def _open_sides(inputs: Inputs, limits: list[BindingLimit]) -> list[BindingLimit]:
@@ -203,14 +245,21 @@ def _peak(inputs: Inputs, b: BindingPeak) -> dict[str, Any]:
     }
 
 
-def _prices(inputs: Inputs, price: Floats) -> dict[str, Any]:
-    """Marginal price per node and step [EUR/kWh], where it is least and most, and when no more can be drawn (null)."""
-    out = {}
-    for node, values in zip(inputs.nodes, price, strict=True):
-        steps = np.flatnonzero(np.isfinite(values))
+def _prices(solution: Solution, price: Floats) -> dict[str, Any]:
+    """Marginal price per node and step [EUR/kWh], where it is least and most, and when no more can be drawn (null).
 
-        def at(step: int, values: Floats = values) -> dict[str, Any]:
-            return {"eur_per_kwh": float(values[step]), "at": inputs.axis.label(step)}
+    ``peaks``: those that are paid for, which one more kWh drawn there would raise.
+    """
+    inputs = solution.assembly.inputs
+    paid = [(b, _draws(inputs, b.commitment)) for b in binding_peaks(solution) if b.paid]
+    out = {}
+    for k, (node, values) in enumerate(zip(inputs.nodes, price, strict=True)):
+        steps = np.flatnonzero(np.isfinite(values))
+        above = _with_parents(inputs, k)
+
+        def at(step: int, values: Floats = values, above: frozenset[str] = above) -> dict[str, Any]:
+            peaks = [b.commitment for b, nodes in paid if step in b.steps and nodes & above]
+            return {"eur_per_kwh": float(values[step]), "at": inputs.axis.label(step), "peaks": peaks}
 
         out[node.id] = {
             "eur_per_kwh": [_number(v) for v in values.tolist()],
@@ -221,13 +270,44 @@ def _prices(inputs: Inputs, price: Floats) -> dict[str, Any]:
     return out
 
 
+def _draws(inputs: Inputs, commitment: str) -> frozenset[str]:
+    """Nodes whose draw a commitment counts."""
+    c = next(c for c in inputs.commitments if c.id == commitment)
+    return frozenset(f.node for f in c.flows if f.node is not None and f.side != "export" and f.weight > 0)
+
+
+def _with_parents(inputs: Inputs, k: int) -> frozenset[str]:
+    """A node and all that its draw passes through."""
+    found = []
+    while k >= 0:
+        found.append(inputs.nodes[k].id)
+        k = int(inputs.parents[k])
+    return frozenset(found)
+
+
+def _held(inputs: Inputs) -> list[dict[str, Any]]:
+    """What a person holds, and what is out of service: nothing of it was chosen, and no alternative changes it."""
+    outages = {(p.asset, p.first, p.last): p for p in inputs.pins if p.why == "outage"}
+    pins = [p for p in inputs.pins if p.why != "outage"]
+    return [
+        {"asset": p.asset, "why": p.why, **({} if p.why == "outage" else {"quantity": p.variable, "value": p.value})}
+        | _slot(inputs, p.first, p.last)
+        for p in sorted([*pins, *outages.values()], key=lambda p: (p.asset, p.first, p.variable))
+    ]
+
+
 def _number(value: float) -> float | None:
     """JSON knows neither infinity nor NaN."""
     return value if math.isfinite(value) else None
 
 
 def _difference(d: Difference) -> dict[str, Any]:
-    return {name: _number(v) if isinstance(v, float) else v for name, v in dataclasses.asdict(d).items()}
+    return {
+        "eur": _number(d.eur),
+        "uncertain_eur": _number(d.uncertain_eur),
+        "short": dict(d.short),
+        "outcome": d.outcome,
+    }
 
 
 def _why(inputs: Inputs, a: Alternative) -> dict[str, Any]:
@@ -267,6 +347,7 @@ def words(doc: Doc) -> str:
         _limit_words(doc["limits"], doc["peaks"]),
         _price_words(doc["prices"]),
         _why_words(doc["why"], doc["other_devices"]),
+        _held_words(doc["held"]),
         _change_words(doc["would_change"]),
         _missing_words(doc),
     ]
@@ -274,10 +355,11 @@ def words(doc: Doc) -> str:
 
 
 def _head_words(doc: Doc) -> str:
-    short = f", {doc['emergency_kwh']:.3g} kWh short" if doc["emergency_kwh"] > SHORT_KWH else ""
+    short = "".join(f", {amount:.3g} {unit} short" for unit, amount in doc["short"].items())
     said = "counts for" if doc["blended"] else "cost"
-    missed = doc["penalty_eur"]
-    of_it = f", {missed:.2f} EUR of it penalties for goals missed, here and below" if missed > CENT_EUR else ""
+    missed, month = doc["penalty_eur"], doc["peak_eur"]
+    of_it = f", {month:.2f} EUR of it for the month's highest powers" if month > CENT_EUR else ""
+    of_it += f", {missed:.2f} EUR of it penalties for goals missed, here and below" if missed > CENT_EUR else ""
     head = f"Why plan {doc['plan_id']} is as it is ({said} {doc['objective_eur']:.2f} EUR{of_it}{short})"
     if doc["recorded"]:
         return head
@@ -294,10 +376,8 @@ def _eur(value: float) -> str:
 
 def _short_words(d: Doc) -> str:
     """How another plan falls short where this one does not, or the other way round."""
-    kwh = d["emergency_kwh"]
-    if kwh is None or abs(kwh) <= SHORT_KWH:
-        return ""
-    return f", and {abs(kwh):.3g} kWh {'more short' if kwh > 0 else 'less short'}"
+    said = [f"{abs(more):.3g} {unit} {'more' if more > 0 else 'less'} short" for unit, more in d["short"].items()]
+    return f", and {', '.join(said)}" if said else ""
 
 
 def _proof(d: Doc) -> str:
@@ -354,7 +434,8 @@ def _one_price(p: Doc) -> str:
     low, high = p["least"], p["most"]
     if low is None:
         return "no more can be drawn at any time"
-    said = f"{low['eur_per_kwh']:.3f} EUR/kWh at {low['at']}, {high['eur_per_kwh']:.3f} at {high['at']}"
+    raised = f", raising what {' and '.join(high['peaks'])} counts" if high["peaks"] else ""
+    said = f"{low['eur_per_kwh']:.3f} EUR/kWh at {low['at']}, {high['eur_per_kwh']:.3f} at {high['at']}{raised}"
     if high["eur_per_kwh"] - low["eur_per_kwh"] < 5e-4:
         said = f"{low['eur_per_kwh']:.3f} EUR/kWh"
     return f"{said}; no more can be drawn {_times(p['no_more'])}" if p["no_more"] else said
@@ -368,6 +449,22 @@ def _why_words(alternatives: Sequence[Doc], others: int) -> str:
     if others:
         lines.append(f"  … and {others} more {'device' if others == 1 else 'devices'} that moved less energy")
     return "\n".join(["Why now and not then:", *lines])
+
+
+def _held_words(held: Sequence[Doc]) -> str:
+    """Pins and outages in lines, each thing's intervals together."""
+    if not held:
+        return ""
+    slots: dict[str, list[Doc]] = {}
+    for h in held:
+        unit = f" {unit_of(h['quantity'])}".rstrip() if "quantity" in h else ""
+        what = "out of service" if h["why"] == "outage" else f"{h['quantity']} = {h['value']:g}{unit}"
+        slots.setdefault(f"{h['asset']}: {what}", []).append(h)
+    lines = [f"  {what}, {_times(where)}" for what, where in slots.items()]
+    shown, rest = lines[:HELD_SHOWN], len(lines) - HELD_SHOWN
+    if rest > 0:
+        shown.append(f"  … and {rest} more")
+    return "\n".join(["Held by a person or out of service, in every plan spoken of here:", *shown])
 
 
 def _one_why(a: Doc) -> str:

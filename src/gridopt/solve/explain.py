@@ -7,8 +7,8 @@ it; what its proof and the plan's leave open is said beside the difference.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Literal
@@ -22,7 +22,7 @@ from gridopt.clock import runs
 from gridopt.errors import InfeasibleError, NoPlanError, UnboundedError
 from gridopt.model.inputs import Commitment, Group, Inputs, Pin
 from gridopt.model.schedule import Schedule
-from gridopt.solve.ladder import Solution, solve
+from gridopt.solve.ladder import EMERGENCY_GAP, Solution, solve
 from gridopt.solve.prices import marginal_prices
 from gridopt.units import unit_of
 from gridopt.verify.replay import replay_group
@@ -37,6 +37,7 @@ __all__ = [
     "alternative",
     "binding_limits",
     "binding_peaks",
+    "fallen_short",
     "marginal_prices",
     "movable",
     "sensitivity",
@@ -48,6 +49,12 @@ Again = Callable[[Inputs], Solution]
 again_quietly: Again = partial(solve, explained=False)
 WORTH_EUR = 1e-9
 AT_LIMIT = 1e-6
+SHORT = 1e-3
+"""Less than this is no shortfall, in its own unit."""
+CAP_SHARE = 1e-6
+"""Share of all emergencies together that a plan may spend on any of them beyond the least sum."""
+SUMMED = {"kW": "kWh", "K": "K·h"}
+"""Units that add up over time."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +99,14 @@ Outcome = Literal["solved", "no plan", "no bound", "no time"]
 class Difference:
     """What another plan costs more than the one explained [EUR], and how much more it falls short.
 
-    The true difference lies within ± ``uncertain_eur``: what both proofs together leave open. ``emergency_kwh``: the
-    other plan's emergencies less this one's; cost says little where it is not zero. ``outcome`` says why there is no
-    other plan, and numbers are NaN then: none exists, it would earn without end, or it was not found in time.
+    The true difference lies within ± ``uncertain_eur``: what both proofs together leave open. ``short``: unit → the
+    other plan's emergencies less this one's, where they differ; cost says little then. ``outcome`` says why there is no
+    other plan, and its cost is NaN then: none exists, it would earn without end, or it was not found in time.
     """
 
     eur: float
     uncertain_eur: float = 0.0
-    emergency_kwh: float = 0.0
+    short: Mapping[str, float] = field(default_factory=dict)
     outcome: Outcome = "solved"
 
 
@@ -224,25 +231,81 @@ def _other(solution: Solution, inputs: Inputs, again: Again) -> tuple[Difference
     except NoPlanError:
         outcome = "no time"
     else:
-        short = other.emergency - solution.emergency
-        return Difference(other.objective - solution.objective, solution.gap_eur + other.gap_eur, short), other
-    return Difference(np.nan, np.nan, np.nan, outcome), None
+        uncertain = solution.gap_eur + other.gap_eur
+        return Difference(other.objective - solution.objective, uncertain, _more_short(solution, other)), other
+    return Difference(np.nan, np.nan, {}, outcome), None
+
+
+# --- what falls short ------------------------------------------------------------------------------------------------
+
+
+def fallen_short(solution: Solution) -> dict[str, float]:
+    """Unit → what a plan's emergencies come to, those that a person's pin causes included.
+
+    Powers and kelvins add up over time; of a stock or a duration the most of each device counts.
+    """
+    a = solution.assembly
+    total: dict[str, float] = {}
+    for block in a.blocks:
+        for name in block.group.family.emergencies:
+            columns = block.columns(name)
+            if columns is None:
+                continue
+            values = solution.x[columns].reshape(block.group.n, -1)
+            unit = unit_of(name)
+            summed = SUMMED.get(unit)
+            amount = values.max(1, initial=0.0) if summed is None else values.sum(1) * a.inputs.axis.step_h
+            total[summed or unit] = total.get(summed or unit, 0.0) + float(amount.sum())
+    return {unit: amount for unit, amount in total.items() if amount > SHORT + CAP_SHARE * _emergencies(solution)}
+
+
+def _more_short(solution: Solution, other: Solution) -> dict[str, float]:
+    """Unit → how much more another plan falls short, beyond what the searches leave open."""
+    this, that = fallen_short(solution), fallen_short(other)
+    spare = SHORT + EMERGENCY_GAP * (_emergencies(solution) + _emergencies(other))
+    more = {unit: that.get(unit, 0.0) - this.get(unit, 0.0) for unit in sorted(this | that)}
+    return {unit: amount for unit, amount in more.items() if abs(amount) > spare}
+
+
+def _emergencies(solution: Solution) -> float:
+    """The weighted sum that searches make least, whatever the units in it."""
+    a = solution.assembly
+    return float(a.emergency_weight @ solution.x[a.emergencies])
 
 
 # --- why now and not then --------------------------------------------------------------------------------------------
 
 
 def movable(inputs: Inputs, schedule: Schedule) -> list[str]:
-    """Assets that chose when to run, those that moved the most energy first."""
+    """Assets that chose when to run, those that moved the most energy first. Where a person holds them they did not."""
     energy: dict[str, float] = {}
     for group, values in zip(inputs.groups, schedule.groups, strict=True):
         if group.family.control in ("none", "limit"):
             continue
-        used = _used(group, values, inputs.axis.step_h)
-        if used:
-            moved = np.sum([np.abs(power).sum(1) for power in used.values()], axis=0) * inputs.axis.step_h
-            energy.update(zip(group.ids, moved.tolist(), strict=True))
+        for name, power in _used(group, values, inputs.axis.step_h).items():
+            free = ~_held(inputs, group, name)
+            for k, asset in enumerate(group.ids):
+                chosen = _chosen(name == _start(group), values[name][k], power[k], free[k])
+                energy[asset] = energy.get(asset, 0.0) + float(np.abs(chosen).sum()) * inputs.axis.step_h
     return [k for k, v in sorted(energy.items(), key=lambda kv: (-kv[1], kv[0])) if v > BUSY_KW]
+
+
+def _held(inputs: Inputs, group: Group, variable: str) -> npt.NDArray[np.bool_]:
+    """(n, steps) on the devices' own windows: where a pin or an outage holds the command."""
+    held = np.zeros((group.n, group.steps), bool)
+    for pin in inputs.pins:
+        if pin.variable == variable and pin.asset in group.index:
+            k = group.index[pin.asset]
+            first, last = (max(t - int(group.offset[k]), 0) for t in (pin.first, pin.last))
+            held[k, first:last] = True
+    return held
+
+
+def _chosen(started: bool, command: Floats, power: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    """(steps,) the power that nobody holds; a run is held where its start is."""
+    if started:
+        return power if free[int(command.argmax())] else 0.0 * power
+    return np.where(free, power, 0.0)
 
 
 def _start(group: Group) -> str | None:
@@ -280,14 +343,20 @@ def _run(start: Floats, power: Floats) -> list[tuple[int, int]]:
 def alternative(solution: Solution, asset: str, again: Again = again_quietly) -> Alternative | None:
     """Hold a device off in its busiest slot, solve again, and see where it goes and what that costs.
 
-    None when the device never runs.
+    What a person holds stays as it is: no slot reaches into it. None when the device never runs of its own choice.
     """
     inputs, schedule = solution.assembly.inputs, solution.assembly.schedule(solution.x)
-    start = _start(inputs.groups[inputs.where[asset][0]])
+    g, k = inputs.where[asset]
+    group, T = inputs.groups[g], inputs.axis.steps
+    start = _start(group)
     before = _power(inputs, schedule, asset)
     best: tuple[float, str, int, int] | None = None
     for variable, power in before.items():
-        slots = _run(schedule.value(inputs, asset, start), power) if start else runs(power > BUSY_KW)
+        held = group.on_axis(_held(inputs, group, variable).astype(np.float64), T)[k] > 0.0
+        if start:
+            slots = [s for s in _run(schedule.value(inputs, asset, start), power) if not held[s[0]]]
+        else:
+            slots = list(runs((power > BUSY_KW) & ~held))
         for first, last in slots:
             energy = float(power[first:last].sum()) * inputs.axis.step_h
             if best is None or energy > best[0] + 1e-9:
@@ -299,8 +368,8 @@ def alternative(solution: Solution, asset: str, again: Again = again_quietly) ->
     extra, other = _other(solution, dataclasses.replace(inputs, pins=(*inputs.pins, off)), again)
     if other is None:
         return Alternative(asset, variable, first, last, energy, -1, -1, extra, (off,))
-    next_first, next_last, held = _next_slot(other, asset, variable, before[variable], start is not None)
-    return Alternative(asset, variable, first, last, energy, next_first, next_last, extra, (off, *held))
+    next_first, next_last, there = _next_slot(other, asset, variable, before[variable], start is not None)
+    return Alternative(asset, variable, first, last, energy, next_first, next_last, extra, (off, *there))
 
 
 def _next_slot(

@@ -18,6 +18,7 @@ from gridopt.jobs import explain as job
 from gridopt.jobs import plan, record
 from gridopt.model.inputs import Inputs
 from gridopt.solve.ladder import Solution, solve
+from gridopt.store.run_folder import digest_of_summary
 from tests.support.districts import Device, Sketch, energy_price, hours, node, peak_price
 
 District = Callable[..., Inputs]
@@ -103,6 +104,10 @@ def test_a_damaged_summary_is_no_traceback(kept: Callable[[Inputs], Path], distr
     summary = json.loads((folder / "summary.json").read_text())
     del summary["proof"]
     (folder / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(DataError, match="was changed after it was written"):
+        explained(folder)
+    summary["files"]["summary.json"] = digest_of_summary(summary)
+    (folder / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(DataError, match="proof"):
         explained(folder)
 
@@ -146,19 +151,23 @@ def test_peaks_and_closed_nodes_are_told(kept: Callable[[Inputs], Path]) -> None
     said = job.words(doc)
     assert "month-peak: the peak of 5 kW, Thu 15 Jan 18:00–19:00, 20:00–21:00: 2.00 EUR per kW less drawn then" in said
     # One more kWh at the peak is one more kW of it.
-    assert "grid: 0.200 EUR/kWh at Thu 15 Jan 00:00, 2.200 at Thu 15 Jan 18:00" in said
-    assert "2.200 at Thu 15 Jan 18:00; no more can be drawn Thu 15 Jan 12:00–13:00" in said
+    raising = "2.200 at Thu 15 Jan 18:00, raising what month-peak counts"
+    assert f"grid: 0.200 EUR/kWh at Thu 15 Jan 00:00, {raising}" in said
+    assert f"{raising}; no more can be drawn Thu 15 Jan 12:00–13:00" in said
+    assert "7.00 EUR of it for the month's highest powers" in said.splitlines()[0]
     assert "well: no more can be drawn at any time" in said
 
 
 # --- sentences -------------------------------------------------------------------------------------------------------
 
 
-def difference(eur: float = 0.0, uncertain: float = 0.0, kwh: float = 0.0, outcome: str = "solved") -> dict[str, Any]:
+def difference(eur: float = 0.0, uncertain: float = 0.0, outcome: str = "solved", **short: float) -> dict[str, Any]:
+    """``short``: ``kWh=2.0``, ``m3=1.0``."""
     solved = outcome == "solved"
+    units = {{"m3": "m³"}.get(unit, unit): amount for unit, amount in short.items()}
     return {
         "eur": eur if solved else None, "uncertain_eur": uncertain if solved else None,
-        "emergency_kwh": kwh if solved else None, "outcome": outcome,
+        "short": units, "outcome": outcome,
     }  # fmt: skip
 
 
@@ -166,8 +175,8 @@ def said_of(**given: Any) -> str:
     """The words of an explanation in which nothing happened but what is given."""
     quiet = {
         "format": 1, "plan_id": "p", "recorded": True, "recorded_eur": 1.0, "objective_eur": 1.0, "gap_eur": 0.0,
-        "emergency_kwh": 0.0, "blended": False, "penalty_eur": 0.0,
-        "limits": [], "peaks": [], "prices": {}, "why": [], "other_devices": 0,
+        "short": {}, "blended": False, "penalty_eur": 0.0, "peak_eur": 0.0,
+        "limits": [], "peaks": [], "prices": {}, "why": [], "other_devices": 0, "held": [],
         "would_change": [], "time_limit_s": 20.0,
     }  # fmt: skip
     return job.words({**quiet, **given})
@@ -188,9 +197,10 @@ def why(extra: dict[str, Any]) -> str:
         (difference(0.25, 0.01), ": 0.25 ± 0.01 EUR more"),
         (difference(0.25, 0.4), ": less than the proof can tell (0.4 EUR)"),
         (difference(-0.25, 0.25), ": less than the proof can tell (0.25 EUR)"),
-        (difference(-0.4, 0.0, 2.0), ": 0.4 EUR less, and 2 kWh more short"),
-        (difference(0.4, 0.0, -1.5), ": 0.4 EUR more, and 1.5 kWh less short"),
-        (difference(0.0, 0.0, 0.5), ": the same cost, and 0.5 kWh more short"),
+        (difference(-0.4, kWh=2.0), ": 0.4 EUR less, and 2 kWh more short"),
+        (difference(0.4, kWh=-1.5), ": 0.4 EUR more, and 1.5 kWh less short"),
+        (difference(0.4, kWh=-1.5, m3=30.0), ": 0.4 EUR more, and 1.5 kWh less short, 30 m³ more short"),
+        (difference(0.0, h=0.5), ": the same cost, and 0.5 h more short"),
         (difference(outcome="no plan"), "; held off, there would be no plan"),
         (difference(outcome="no bound"), "; held off, the plan would earn without end"),
     ],
@@ -212,8 +222,8 @@ def change(up: dict[str, Any], down: dict[str, Any], name: str = "PV output", st
          "  PV output, 10 %: less than the proof can tell (0.3 EUR) / -2.00 EUR"),
         (difference(0.1, 0.3), difference(-0.1, 0.3), "  less than the proof can tell, up or down: PV output"),
         (difference(0.001), difference(-0.001, 0.001), "  less than a cent, up or down: PV output"),
-        (difference(-1.0, 0.0, 3.0), difference(0.0), "  PV output, 10 %: -1.00 EUR, and 3 kWh more short / +0.00 EUR"),
-        (difference(0.0, 0.0, 3.0), difference(0.0), "  PV output, 10 %: +0.00 EUR, and 3 kWh more short / +0.00 EUR"),
+        (difference(-1.0, kWh=3.0), difference(0.0), "  PV output, 10 %: -1.00 EUR, and 3 kWh more short / +0.00 EUR"),
+        (difference(0.0, kWh=3.0), difference(0.0), "  PV output, 10 %: +0.00 EUR, and 3 kWh more short / +0.00 EUR"),
         (difference(outcome="no plan"), difference(0.0), "  PV output, 10 %: no plan / +0.00 EUR"),
         (difference(outcome="no bound"), difference(0.0), "  PV output, 10 %: it would earn without end / +0.00 EUR"),
         (difference(outcome="no time"), difference(1.0), "  PV output, 10 %: not solved in time / +1.00 EUR"),
@@ -230,7 +240,9 @@ def test_a_temperature_says_what_is_not_moved_with_it() -> None:
 
 
 def test_a_plan_that_falls_short_says_so_first() -> None:
-    assert said_of(emergency_kwh=2.5).startswith("Why plan p is as it is (cost 1.00 EUR, 2.5 kWh short)\n")
+    assert said_of(short={"kWh": 2.5}).startswith("Why plan p is as it is (cost 1.00 EUR, 2.5 kWh short)\n")
+    assert "(cost 1.00 EUR, 2.5 kWh short, 40 m³ short)" in said_of(short={"kWh": 2.5, "m³": 40.0})
+    assert "(cost 1.00 EUR, 0.80 EUR of it for the month's highest powers)" in said_of(peak_eur=0.8)
     assert "(counts for 1.00 EUR)" in said_of(blended=True)
     assert "(cost 1.00 EUR, 0.40 EUR of it penalties for goals missed" in said_of(penalty_eur=0.4)
 
@@ -254,7 +266,7 @@ def test_limits_worth_less_than_a_cent_are_no_news() -> None:
 
 
 def price(value: float) -> dict[str, Any]:
-    at = {"eur_per_kwh": value, "at": "Thu 15 Jan 01:00"}
+    at = {"eur_per_kwh": value, "at": "Thu 15 Jan 01:00", "peaks": []}
     return {"eur_per_kwh": [value], "least": at, "most": at, "no_more": []}
 
 

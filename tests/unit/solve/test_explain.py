@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from benchmarks.mix import district, user_table
 from gridopt.assets import family
 from gridopt.clock import Axis
 from gridopt.errors import GridoptError, InfeasibleError, NoPlanError, UnboundedError
-from gridopt.model.inputs import Commitment, Flow, Group, Inputs, Node, Target, make_groups
+from gridopt.model.inputs import Commitment, Flow, Group, Inputs, Node, Pin, Target, make_groups
 from gridopt.solve.explain import (
+    Alternative,
     Sensitivity,
     alternative,
     binding_limits,
     binding_peaks,
+    fallen_short,
     movable,
     sensitivity,
     variants,
@@ -211,16 +214,16 @@ def test_a_variant_that_falls_short_says_by_how_much() -> None:
     assert solution.emergency == 0
     (load,) = (v for v in variants(solution.assembly.inputs) if v.what == "load.power_kw")
     found = sensitivity(solution, load)
-    assert found.up.emergency_kwh == pytest.approx(2.0, abs=1e-4)
+    assert found.up.short == {"kWh": pytest.approx(2.0, abs=1e-4)}
     assert found.up.eur == pytest.approx(0.0, abs=1e-4)
-    assert found.down.emergency_kwh == pytest.approx(0.0, abs=1e-4)
+    assert found.down.short == {}
 
 
 def test_an_alternative_that_falls_short_says_by_how_much() -> None:
     solution = solve(short_house().inputs())
     found = alternative(solution, "bat")
     assert found is not None
-    assert found.extra.emergency_kwh == pytest.approx(found.energy_kwh, abs=1e-4)
+    assert found.extra.short == {"kWh": pytest.approx(found.energy_kwh, abs=1e-4)}
     assert found.extra.eur < 0
 
 
@@ -327,3 +330,139 @@ def test_a_frosty_day_is_moved_as_well() -> None:
     (weather,) = (v for v in variants(inputs) if v.what.endswith("outdoor_c"))
     (zone_group,) = weather.moved(-1).groups
     assert zone_group.columns["outdoor_c"] == pytest.approx(-1.0)
+
+
+# --- what a person holds ---------------------------------------------------------------------------------------------
+
+
+def pinned(inputs: Inputs, *pins: Pin) -> Inputs:
+    return dataclasses.replace(inputs, pins=tuple(sorted(pins, key=lambda p: (p.asset, p.variable, p.first))))
+
+
+def assert_kept(inputs: Inputs, found: Alternative) -> Solution:
+    """What reproduces an alternative leaves every pin of the person's in force; returns its plan."""
+    mine = {(p.asset, p.variable, t) for p in inputs.pins for t in range(p.first, p.last)}
+    added = found.pins
+    assert not [p for p in added for t in range(p.first, p.last) if p.value != 0 and (p.asset, p.variable, t) in mine]
+    again = solve(dataclasses.replace(inputs, pins=(*inputs.pins, *added)))
+    schedule = again.assembly.schedule(again.x)
+    for p in inputs.pins:
+        held = schedule.value(inputs, p.asset, p.variable)[p.first : p.last]
+        assert held == pytest.approx(np.full(p.last - p.first, p.value), abs=1e-6)
+    return again
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [Pin("bat", "charge_kw", 3, 5, 2.0), Pin("bat", "discharge_kw", 17, 19, 2.0), Pin("car", "charge_kw", 2, 4, 3.0)],
+)
+def test_no_alternative_frees_what_a_person_holds(pin: Pin) -> None:
+    inputs = pinned(house(), pin)
+    solution = solve(inputs)
+    for asset in ("bat", "car"):
+        found = alternative(solution, asset)
+        assert found is not None
+        if (found.asset, found.variable) == (pin.asset, pin.variable):
+            assert found.last <= pin.first or found.first >= pin.last
+        again = assert_kept(inputs, found)
+        assert again.objective - solution.objective == pytest.approx(found.extra.eur, rel=1e-4, abs=1e-6)
+
+
+def test_what_is_held_all_along_has_no_alternative_and_is_not_movable() -> None:
+    inputs = pinned(house(), *(Pin("bat", v, 0, T, 0.0) for v in ("charge_kw", "discharge_kw")))
+    free = solve(inputs)
+    assert "bat" not in movable(inputs, free.assembly.schedule(free.x))
+    charging = np.array(free.assembly.schedule(free.x).value(inputs, "car", "charge_kw"))
+    pins = [Pin("car", "charge_kw", t, t + 1, float(v)) for t, v in enumerate(charging)]
+    held = pinned(inputs, *inputs.pins, *pins)
+    solution = solve(held)
+    assert movable(held, solution.assembly.schedule(solution.x)) == []
+    assert alternative(solution, "car") is None
+
+
+def test_a_run_whose_start_is_held_has_no_alternative() -> None:
+    inputs = pinned(wash(12.0), Pin("wash", "start", 3, 4, 1.0))
+    solution = solve(inputs)
+    assert movable(inputs, solution.assembly.schedule(solution.x)) == []
+    assert alternative(solution, "wash") is None
+    elsewhere = pinned(wash(12.0), Pin("wash", "start", 4, 6, 0.0))
+    solution = solve(elsewhere)
+    found = alternative(solution, "wash")
+    assert found is not None
+    assert (found.first, found.next_first) == (6, 8)
+    assert_kept(elsewhere, found)
+
+
+def test_an_alternative_that_a_pin_excludes_has_no_plan() -> None:
+    """At six the content is held 2 kWh above where it began, and only from four on may it charge."""
+    soc = Pin("bat", "soc_kwh", 5, 6, float(house().groups[0].columns["soc_start_kwh"][0]) + 2.0)
+    never, later = Pin("bat", "discharge_kw", 0, T, 0.0), Pin("bat", "charge_kw", 0, 4, 0.0)
+    inputs = pinned(house(), soc, never, later)
+    found = alternative(solve(inputs), "bat")
+    assert found is not None
+    assert (4 <= found.first < found.last <= 6, found.extra.outcome, found.next_first) == (True, "no plan", -1)
+
+
+# --- what falls short, each in its own unit --------------------------------------------------------------------------
+
+
+def test_a_shortfall_that_a_pin_causes_counts() -> None:
+    """3 kW of heat withheld by hand for half an hour are 1.5 kWh, whatever else the plan could do."""
+    axis = hours(6, 30)
+    devices = (
+        Device("boiler", "gas-boiler", ("gas", "heat"), {"power_kw": 20.0, "power_min_kw": 0.0}),
+        Device("flats", "heat-demand", ("heat",), {"power_kw": 5.0}),
+    )
+    nodes = (node(axis, "gas", None, 80.0, 0.0, "gas"), node(axis, "heat", None, 0.0, 0.0, "heat"))
+    free = Sketch(axis, nodes, devices, (energy_price(axis, "gas", 0.08),))
+    cold = dataclasses.replace(free, pins=(Pin("flats", "unmet_kw", 1, 2, 3.0),))
+    solution = solve(cold.inputs())
+    assert fallen_short(solution) == {"kWh": pytest.approx(1.5)}
+    assert fallen_short(solve(free.inputs())) == {}
+    (demand,) = (v for v in variants(cold.inputs()) if v.what.startswith("heat-demand"))
+    assert sensitivity(solution, demand).up.short == {}
+
+
+def basin(level_m3: float = 120.0, **given: Any) -> Sketch:
+    """A basin that begins fuller than it may be, emptied by 10 m³ an hour at most, beside flats."""
+    axis = hours(4)
+    tank = {
+        "pumping": "out", "inflow_m3_per_h": 0.0, "level_max_m3": 100.0, "level_start_m3": level_m3, "power_kw": 2.0,
+        "power_min_kw": 0.0, "lift_kwh_per_m3": 0.2, "end": "free", "reserve_m3": 0.0, **given,
+    }  # fmt: skip
+    devices = (
+        Device("basin", "basin", ("grid",), tank),
+        Device("boiler", "gas-boiler", ("gas", "heat"), {"power_kw": 20.0, "power_min_kw": 0.0}),
+        Device("flats", "heat-demand", ("heat",), {"power_kw": 21.0}),
+    )
+    nodes = (
+        node(axis, "gas", None, 80.0, 0.0, "gas"), node(axis, "grid"), node(axis, "heat", None, 0.0, 0.0, "heat"),
+    )  # fmt: skip
+    terms = (energy_price(axis, "gas", 0.08), energy_price(axis, "grid", 0.2, 0.0))
+    return Sketch(axis, nodes, devices, terms)
+
+
+def test_every_shortfall_is_said_in_its_own_unit() -> None:
+    """10 m³ too many at worst, one kW of heat lacking for four hours."""
+    solution = solve(basin().inputs())
+    assert fallen_short(solution) == {"m³": pytest.approx(10.0, abs=1e-4), "kWh": pytest.approx(4.0, abs=1e-4)}
+    (demand,) = (v for v in variants(solution.assembly.inputs) if v.what.startswith("heat-demand"))
+    found = sensitivity(solution, demand)
+    assert found.up.short == {"kWh": pytest.approx(8.4, abs=1e-3)}
+    assert found.down.short == {"kWh": pytest.approx(-4.0, abs=1e-3)}
+
+
+def test_cubic_metres_make_no_kilowatt_hours_of_their_tolerance() -> None:
+    """A basin ten thousand m³ too full for days: what a search may leave of it is no heat that lacks."""
+    big = basin(10_000_100.0, level_max_m3=100.0)
+    solution = solve(big.inputs())
+    x = solution.x.copy()
+    spare = 1e-6 * float(solution.assembly.emergency_weight @ x[solution.assembly.emergencies])
+    assert spare > 1.0
+    g, _ = big.inputs().where["flats"]
+    columns = solution.assembly.blocks[g].columns("unmet_kw")
+    assert columns is not None
+    x[columns[0, 0]] += 0.5 * spare
+    nudged = dataclasses.replace(solution, x=x)
+    load = next(v for v in variants(big.inputs()) if v.what.startswith("heat-demand"))
+    assert sensitivity(solution, load, lambda _: nudged).up.short == {}
