@@ -8,13 +8,22 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
 from gridopt import __version__
-from gridopt.cli.common import BUG, WANTS_JSON, count, error_document, exit_code_of, leave
+from gridopt.cli.common import (
+    BUG,
+    WANTS_JSON,
+    count,
+    error_document,
+    exit_code_of,
+    leave,
+    short_error_document,
+)
 
 COMMANDS = {
     "demo": "demo",
@@ -24,6 +33,7 @@ COMMANDS = {
     "explain": "explain",
     "family": "family",
     "device": "device",
+    "mandate": "mandate",
     "schema": "scenario",
     "export-model": "export_model",
 }
@@ -46,6 +56,23 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **named: Any) -> Any:
+        """Under ``--json`` wrong usage and being stopped are one document on stdout too."""
+        given = list(sys.argv[1:] if args is None else args)
+        options = given[: given.index("--")] if "--" in given else given
+        if "--json" not in options or not standalone_mode:
+            return super().main(given, standalone_mode=standalone_mode, **named)
+        try:
+            code = super().main(given, standalone_mode=False, **named)
+        except click.ClickException as e:
+            click.echo(short_error_document("usage", e.format_message(), e.exit_code))
+            e.show()
+            code = e.exit_code
+        except click.Abort:
+            click.echo(short_error_document("stopped", "stopped", STOPPED))
+            code = STOPPED
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -53,6 +80,8 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            if ctx.meta.get(WANTS_JSON):
+                click.echo(short_error_document("stopped", "stopped", STOPPED))
             click.echo("stopped", err=True)
             leave(ctx, STOPPED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
