@@ -7,6 +7,7 @@ import ctypes
 import json
 import math
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -97,15 +98,25 @@ def exit_code_of(error: Exception) -> int:
     return error.exit_code if isinstance(error, GridoptError) else BUG
 
 
+def _code_of(error: Exception) -> str:
+    """``scenario``, ``no-plan``: the error's name; ``bug`` where it is none of gridopt's own."""
+    from gridopt.errors import GridoptError
+
+    if not isinstance(error, GridoptError):
+        return "bug"
+    return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
+
+
+def short_error_document(code: str, message: str, exit_code: int) -> str:
+    """As ``error_document``, of what ended a command before any of gridopt's work began, or from outside."""
+    return document({"format": 1, "error": {"code": code, "message": message, "exit": exit_code}})
+
+
 def error_document(error: Exception) -> str:
     """An error as the one JSON document, every mistake with its place."""
     from gridopt.errors import InfeasibleError, MistakesError
 
-    doc: dict[str, Any] = {
-        "exit_code": exit_code_of(error),
-        "kind": type(error).__name__,
-        "message": str(error),
-    }
+    doc: dict[str, Any] = {"code": _code_of(error), "message": str(error), "exit": exit_code_of(error)}
     if isinstance(error, MistakesError):
         doc["mistakes"] = [
             {"file": m.file, "line": m.line, "code": m.code, "message": m.message} for m in error.mistakes

@@ -56,14 +56,21 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **named: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Under ``--json`` wrong usage and being stopped are one document on stdout too."""
         given = list(sys.argv[1:] if args is None else args)
         options = given[: given.index("--")] if "--" in given else given
         if "--json" not in options or not standalone_mode:
-            return super().main(given, standalone_mode=standalone_mode, **named)
+            return super().main(given, prog_name, complete_var, standalone_mode, **extra)
         try:
-            code = super().main(given, standalone_mode=False, **named)
+            code = super().main(given, prog_name, complete_var, False, **extra)
         except click.ClickException as e:
             click.echo(short_error_document("usage", e.format_message(), e.exit_code))
             e.show()

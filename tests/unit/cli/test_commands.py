@@ -160,6 +160,76 @@ def test_demo_of_a_broken_installation(tiny: Path, cli: Call, monkeypatch: pytes
     assert "haute-deule" in result.stderr
 
 
+# --- errors as JSON --------------------------------------------------------------------------------------------------
+
+
+WRONG = [
+    (["--json"], 2),
+    (["fly", "--json"], 2),
+    (["run", "--json"], 2),
+    (["run", "tiny", "--json", "--colour"], 2),
+    (["--json", "run", "tiny"], 2),
+    (["run", "tiny", "--date", "tomorrow", "--json"], 2),
+    (["explain", "plan", "--json", "--time-limit", "nan"], 2),
+    (["explain", "plan", "--json"], 2),
+    (["export-model", "tiny", "--json", "--format", "xml"], 2),
+    (["device", "fly", "--json"], 2),
+    (["run", "tony", "--json"], 10),
+    (["check", "tiny", "--json", "--set", "asset.bat-a.power=5"], 10),
+    (["run", "tiny", "--json", "--set", "asset.load-a.power_kw=50"], 12),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code"), WRONG, ids=[" ".join(a) for a, _ in WRONG])
+def test_any_error_is_one_json_document_where_json_is_wanted(
+    tiny: Path, cli: Call, arguments: list[str], code: int
+) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == code
+    doc = json.loads(result.stdout)
+    assert doc["format"] == 1
+    assert doc["error"]["exit"] == code
+    assert doc["error"]["code"] == {2: "usage", 10: "scenario", 12: "infeasible"}[code]
+    last = doc["error"]["message"].splitlines()[-1]
+    assert last
+    assert last in result.stderr
+    without = cli(*(a for a in arguments if a != "--json"))
+    assert "{" not in without.stdout
+
+
+def test_a_bug_is_one_json_document_too(tiny: Path, cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gridopt.jobs import plan
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(plan, "run", broken)
+    result = cli("run", "tiny", "--json")
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["code"], error["exit"], error["message"]) == (1, "bug", 1, "by nought")
+
+
+def test_being_stopped_is_one_json_document_too(tiny: Path, cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gridopt.jobs import plan
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plan, "run", stopped)
+    result = cli("run", "tiny", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]["code"]) == (130, "stopped")
+
+
+def test_what_follows_two_dashes_is_no_option(tiny: Path, cli: Call) -> None:
+    assert cli("run", "--", "--json").stdout == ""
+
+
+def test_help_is_text_also_where_json_is_wanted(cli: Call) -> None:
+    result = cli("run", "--json", "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: gridopt run")
+
+
 # --- all -------------------------------------------------------------------------------------------------------------
 
 

@@ -127,7 +127,7 @@ def test_mistakes_as_json_are_one_document_too(tiny: Path, cli: Call) -> None:
     result = cli("run", "tiny", "--json", "--set", "asset.bat-a.power=5")
     assert result.exit_code == 10
     error = json.loads(result.stdout)["error"]
-    assert error["exit_code"] == 10
+    assert (error["code"], error["exit"]) == ("scenario", 10)
     assert len(error["mistakes"]) == 1
     assert {"file", "line", "code", "message"} == set(error["mistakes"][0])
     assert error["mistakes"][0]["message"] in result.stderr
@@ -139,7 +139,7 @@ def test_hard_limits_that_contradict_are_12_and_leave_nothing(tiny: Path, cli: C
     assert "house" in result.stderr
     assert not (tiny / "plan").exists()
     error = json.loads(cli("run", "tiny", "--set", "asset.load-a.power_kw=50", "--json").stdout)["error"]
-    assert error["exit_code"] == 12
+    assert (error["code"], error["exit"]) == ("infeasible", 12)
     assert {c["id"] for c in error["explanation"]["culprits"]} == {"house"}
 
 
