@@ -26,7 +26,8 @@ PlaceOf = Callable[..., Where]
 @dataclass(frozen=True)
 class Point:
     """One quantity of a device. ``address``: its first register as it goes over the wire, counted from 0; where
-    ``sunspec`` names a model, from that model's start. ``scale_factor``: register of its power of ten, likewise."""
+    ``sunspec`` names a model, from that model's start. ``scale_factor``: register of its power of ten, likewise.
+    ``moves_s``: time within which it moves while the device is alive. ``alone``: read in a request of its own."""
 
     name: str
     table: str
@@ -36,6 +37,8 @@ class Point:
     sunspec: int | None = None
     scale_factor: int | None = None
     stale_s: float = 60.0
+    moves_s: float | None = None
+    alone: bool = False
 
     @property
     def unit(self) -> str:
@@ -45,6 +48,11 @@ class Point:
     def end(self) -> int:
         """The register after its last."""
         return self.address + self.codec.registers
+
+    @property
+    def counts(self) -> bool:
+        """Whether it only counts up: what is called ``energy_``… is counted since the device was made."""
+        return self.name.startswith("energy_") and self.codec.type != "text" and not self.codec.codes
 
     @property
     def readable(self) -> bool:
@@ -86,7 +94,18 @@ def build_point(
         high,
     )
     scale_factor = None if said.scale_factor is None else said.scale_factor - base
-    return Point(name, said.table, said.address - base, codec, said.access, said.sunspec, scale_factor, said.stale_s)
+    return Point(
+        name,
+        said.table,
+        said.address - base,
+        codec,
+        said.access,
+        said.sunspec,
+        scale_factor,
+        said.stale_s,
+        said.moves_s,
+        said.alone,
+    )
 
 
 def _registers(said: Said, where: str, place: PlaceOf, report: Report) -> int:
@@ -112,6 +131,12 @@ def _check_place(said: Said, registers: int, link: Link, where: str, place: Plac
         high = 0x10000 - length + base
         if address is not None and not base <= address <= high:
             report.add(place(key), "address-range", where=where, key=key, value=address, low=base, high=high)
+    if "r" in said.access and registers > link.read_registers:
+        report.add(place("type"), "read-long", where=where, length=registers, most=link.read_registers)
+    if "r" not in said.access:
+        for key in ("moves_s", "alone"):
+            if getattr(said, key):
+                report.add(place(key), "useless-key", where=where, key=key, what="a point that is not read")
 
 
 def _check_names(said: Said, registers: int, where: str, place: PlaceOf, report: Report) -> None:

@@ -231,6 +231,11 @@ class Point(Section):
     low: Annotated[float | None, Number()] = Field(None, description="lowest plausible value, in gridopt's unit")
     high: Annotated[float | None, Number()] = Field(None, description="highest plausible value, in gridopt's unit")
     stale_s: Annotated[float, SECONDS] = Field(60.0, description="age from which a reading is stale")
+    moves_s: Annotated[float | None, Number(0.1, 1e6)] = Field(
+        None,
+        description="time within which it moves while the device is alive: a life counter, or a measurement's noise",
+    )
+    alone: Annotated[bool, Flag()] = Field(False, description="its registers are read in a request of their own")
     access: Annotated[str, Choice(("r", "rw", "w"))] = Field("r", description="r, rw or w")
 
 
