@@ -25,6 +25,7 @@ FRACTIONS = {
     "pasteurise", "may_begin", "due_in_steps", "hold_steps", "every_steps", "lead_steps", "timer", "once",
     "booked", "window_open", "open_loss", "flats", "opted_out", "begun", "rebound_share", "returned_share", "cut_steps",
     "rebound_steps", "eer", "eer_nominal", "part_load",
+    "out_of_service", "cut_runs", "may_stop",
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ class CHP(Family):
                  ``dump``; too_early_h[T] only where the status carried in must still last
     Rows         limit_chp_most[T], limit_chp_least[T], limit_chp_dumped[T] with ``dump``, and those of switching
     Decisions    large: on[T], guided by the two counts
-    Short of     a minimum time carried in that an outage or a person's override cuts: ``too_early_h``, an emergency
+    Short of     a minimum time carried in that a person's override cuts: ``too_early_h``, an emergency
     Assumes      starts and stops within a step; the fuel of a start is in (1); a minimum time that outlasts the
                  horizon is cut at its end, as usual; with power_min_kw = 0 (or = power_max_kw) the efficiencies at
                  minimum load have no effect

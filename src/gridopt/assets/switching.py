@@ -1,15 +1,21 @@
 """On or off, with minimum times and few starts: what engines, pumps and loads that may pause have in common.
 
 on[t] = on[-1] + starts[t] - stops[t], both counted from the horizon's start and never falling               (1)
-starts[t] - starts[t - up_steps] <= on[t]                                                                    (2)
+starts[t] - starts[t - up_steps] <= on[t] + cut_runs[t]                                                      (2)
 starts[t] - starts[t - down_steps] <= 1 - on[t - down_steps]                                                 (3)
 too_early[t] >= hold[t] * (on[t-1] - on[t])                                                                  (4)
 starts[last of a day] - starts[last of the day before] <= starts_max_per_day                                 (5)
+stops[t] - stops[t-1] <= may_stop[t]                                                                         (6)
 
 on[-1] is the status carried in; hold[t] are the hours that it must still last (> 0 running, < 0 resting). Days are
-local ones; the first has what ``starts_today`` leaves of its starts. A minimum time that an outage or a person's
-override cuts is ``too_early_h``, an emergency: a bound on[t] = 1 would instead force a restart after the outage,
-against (3). Where on is whole a start costs once: (2), (3) and (5) only cap the starts, and their cost is not negative.
+local ones; the first has what ``starts_today`` leaves of its starts. A minimum time carried in that a person's
+override cuts is ``too_early_h``, an emergency: a bound on[t] = 1 could contradict the override.
+Where on is whole a start costs once: (2), (3) and (5) only cap the starts, and their cost is not negative.
+
+Out of service a device is off, and an outage ends a run whatever its minimum: cut_runs[t] outages begin within the last
+up_steps, so many runs may be shorter; hold is 0 from the first one on. may_stop is 0 for less than up_steps after an
+outage, since what stops then has begun after it. The minimum rest goes on through an outage, and begins with one that
+ends a run.
 
 Source: (2), (3): D. Rajan, S. Takriti, "Minimum Up/Down Polytopes of the Unit Commitment Problem with Start-Up Costs",
 IBM Research Report RC23628, 2005, with the sums of starts written as differences of counts.
@@ -23,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pyomo.environ import Constraint, Expression, Var
+from pyomo.environ import Constraint, Expression, Var, inequality
 
 from gridopt.assets.base import Column, Cost, Floats, Ints, Parameter, State, Values, Whole
 from gridopt.clock import Axis
@@ -48,6 +54,9 @@ COLUMNS = (
     Column("hold_h", "hours that the status carried in must still last; negative when resting", series=True),
     Column("starts_left", "starts that are left of the first day's"),
     Column("new_day", "1 at the first step of every local day but the first, else 0", series=True),
+    Column("out_of_service", "1 while it is out of service, else 0", series=True),
+    Column("cut_runs", "outages that begin within the last minimum running time", series=True),
+    Column("may_stop", "0 where what runs has begun after an outage and must go on, else 1", series=True),
 )
 OPTIONS = ("up_steps", "down_steps", "held", "day_ends")
 UNSWITCHED = (1, 1, False, ())
@@ -64,25 +73,42 @@ def prepare(user: Mapping[str, Any], axis: Axis) -> tuple[dict[str, Floats], lis
     c: dict[str, Floats] = {p.name: user[p.name] for p in PARAMETERS if p.kind == "scalar"}
     limit = np.where(np.isnan(c["starts_max_per_day"]), UNLIMITED, c["starts_max_per_day"])
     was_on = np.asarray(user["on_start"], bool)
-    left_h = np.where(was_on, c["min_up_h"], c["min_down_h"]) - c["hours_in_status_h"]
-    hold_h = np.maximum(left_h[:, None] - axis.step_h * np.arange(axis.steps), 0.0)
-    hold_h[hold_h < 1e-9] = 0.0
     days = axis.local_day
     begins = [float(t > 0 and days[t] != days[t - 1]) for t in range(axis.steps)]
     c |= {
         "starts_max_per_day": limit,
         "was_on": was_on.astype(np.float64),
-        "hold_h": np.where(was_on[:, None], hold_h, -hold_h),
         "starts_left": np.maximum(limit - c["starts_today"], 0.0),
         "new_day": np.tile(begins, (len(was_on), 1)),
     }
+    c |= outages(c, np.zeros((len(was_on), axis.steps)), axis.step_h)
     # A longer time than the horizon binds no more than one as long: fewer structures to compile.
     up = np.clip(steps_of(c["min_up_h"], axis.step_h), 1, axis.steps)
     down = np.clip(steps_of(c["min_down_h"], axis.step_h), 1, axis.steps)
     ends = tuple(t for t in range(axis.steps) if t == axis.steps - 1 or begins[t + 1])
     few = limit < UNLIMITED
-    structure = zip(up.tolist(), down.tolist(), (hold_h[:, 0] > 0).tolist(), few.tolist(), strict=True)
+    structure = zip(up.tolist(), down.tolist(), (c["hold_h"][:, 0] != 0).tolist(), few.tolist(), strict=True)
     return c, [(u, d, held, ends if limited else ()) for u, d, held, limited in structure]
+
+
+def outages(c: Mapping[str, Floats], out: Floats, step_h: float) -> dict[str, Floats]:
+    """The columns that follow from when each device is out of service (n, T; 1 or 0)."""
+    n, T = out.shape
+    t = np.arange(T)
+    up = np.clip(steps_of(c["min_up_h"], step_h), 1, T)[:, None]
+    begins = np.diff(out, axis=1, prepend=0.0) > 0
+    begun = np.column_stack([np.zeros(n), begins.cumsum(1)])
+    last = np.maximum.accumulate(np.where(out > 0, t, -T), axis=1)
+    was_on = c["was_on"][:, None] > 0.5
+    left_h = np.where(c["was_on"] > 0.5, c["min_up_h"], c["min_down_h"]) - c["hours_in_status_h"]
+    hold_h = np.maximum(left_h[:, None] - step_h * t, 0.0)
+    hold_h[(hold_h < 1e-9) | (was_on & (begun[:, 1:] > 0))] = 0.0
+    return {
+        "hold_h": np.where(was_on, hold_h, -hold_h),
+        "out_of_service": out,
+        "cut_runs": begun[:, 1:] - np.take_along_axis(begun, np.maximum(t + 1 - up, 0), axis=1),
+        "may_stop": ((t == last) | (t - last >= up)).astype(np.float64),
+    }
 
 
 def used(user: Mapping[str, Any]) -> Bools:
@@ -122,8 +148,12 @@ def declare(b: Any, option: SimpleNamespace, name: str) -> None:
         lambda b, t: b.on[t] == b.was_on + b.starts_so_far[t] - b.stops_so_far[t],
     )
     row(f"order_{name}_starts", later, lambda b, t: b.starts_so_far[t] >= b.starts_so_far[t - 1])
-    row(f"order_{name}_stops", later, lambda b, t: b.stops_so_far[t] >= b.stops_so_far[t - 1])
-    row(f"limit_{name}_running", b.T, lambda b, t: starts(t, up) <= on(t))
+    row(
+        f"order_{name}_stops",
+        later,
+        lambda b, t: inequality(0, b.stops_so_far[t] - b.stops_so_far[t - 1], b.may_stop[t]),
+    )
+    row(f"limit_{name}_running", b.T, lambda b, t: starts(t, up) <= on(t) + b.cut_runs[t])
     # Windows that begin before the horizon are parts of the first whole one.
     row(f"limit_{name}_resting", range(down - 1, b.steps), lambda b, t: starts(t, down) <= 1 - on(t - down))
     if option.held:
@@ -158,10 +188,12 @@ def turn(p: Any, state: State, wanted: Bools) -> tuple[Bools, State, Values]:
     """Whether it runs, told to run or not; the status at the interval's end, and the flows of the status.
 
     The controller keeps the minimum times of what it started or stopped itself, and its starts a day. Against the
-    status carried in an order counts: the plan gives one only under an outage or an override, and too_early_h tells.
+    status carried in an order counts: the plan gives one only under an override, and too_early_h tells. Out of service
+    it is off.
     """
     was, today = state["on"] > 0.5, _starts_today(p, state)
     runs = np.where(_owed(p, state) & (state["carried"] < 0.5), was, wanted) & (was | _may_start(p, today))
+    runs &= p.out_of_service < 0.5
     begun, same = (runs & ~was).astype(np.float64), runs == was
     after = {
         "on": runs.astype(np.float64),
@@ -204,9 +236,10 @@ def less(p: Any, command: Values, name: str, cut_kw: Floats) -> Values:
 
 
 def kept(p: Any, state: State, wanted: Bools) -> Bools:
-    """What a rule may ask for: ``wanted``, but every minimum time and the starts a day are kept."""
+    """What a rule may ask for: ``wanted``, but every minimum time and the starts a day are kept, and every outage."""
     was = state["on"] > 0.5
-    kept: Bools = np.where(_owed(p, state), was, wanted) & (was | _may_start(p, _starts_today(p, state)))
+    may_start = _may_start(p, _starts_today(p, state))
+    kept: Bools = np.where(_owed(p, state), was, wanted) & (was | may_start) & (p.out_of_service < 0.5)
     return kept
 
 

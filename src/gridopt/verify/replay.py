@@ -9,6 +9,7 @@ import numpy as np
 from gridopt.assets.base import Floats, at
 from gridopt.model.inputs import Group, Inputs
 from gridopt.model.schedule import Schedule
+from gridopt.verify.outages import with_outages
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def replay_group(
 def replay(inputs: Inputs, schedule: Schedule) -> Trace:
     """Replay every group; an option that leaves a command out of the block leaves it out of the replay too."""
     steps, ends = [], []
+    inputs = with_outages(inputs)
     for group, values in zip(inputs.groups, schedule.groups, strict=True):
         commands = {name: values[name] for name in group.family.commands if name in values}
         trace, end = replay_group(group, commands, inputs.axis.step_h)

@@ -16,6 +16,7 @@ from gridopt.assets.chp import CHP
 from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.inputs import Commitment, Flow, Inputs, Pin
 from gridopt.solve.session import INTEGER, Answer, Session
+from gridopt.verify.outages import with_outages
 from tests.unit.assets.replay import Replayed, Solved, assert_replays, axis_of, district, drive, users
 
 ENGINE = {
@@ -161,6 +162,45 @@ def test_the_block_allows_just_the_patterns_that_keep_the_minimum_times(
             np.testing.assert_allclose(seen.flows["start"], [changes == 1])
 
 
+def off_and_on(pattern: tuple[int, ...], out: tuple[int, ...], up_h: int, down_h: int, on: bool, hours: float) -> bool:
+    """Whether a pattern of hours is off in every outage and keeps the minimum times: an outage ends a run at once."""
+    status, since = int(on), hours
+    for now, gone in zip(pattern, out, strict=True):
+        if gone and now:
+            return False
+        if now != status:
+            if since < (up_h if status else down_h) and not (status and gone):
+                return False
+            status, since = now, 0.0
+        since += 1
+    return True
+
+
+@pytest.mark.parametrize("out", [(0, 0, 1, 0, 0, 0), (0, 0, 1, 1, 0, 0), (1, 0, 0, 1, 0, 0), (0, 1, 0, 1, 0, 1)])
+@pytest.mark.parametrize(("up_h", "down_h"), [(2, 1), (3, 2), (9, 1), (4, 4)])
+@pytest.mark.parametrize(("was_on", "hours"), [(True, 1.0), (False, 1.0), (True, 9.0)])
+def test_an_outage_ends_a_run_whatever_its_minimum(
+    out: tuple[int, ...], up_h: int, down_h: int, was_on: bool, hours: float
+) -> None:
+    """Each of the 64 patterns of six hours is held in turn; the physics follows just those that are allowed."""
+    times: dict[str, Any] = {"min_up_h": up_h, "min_down_h": down_h, "on_start": was_on, "hours_in_status_h": hours}
+    pins = tuple(Pin("d00", "on", t, t + 1, 0.0, "outage") for t in np.flatnonzero(out))
+    inputs = with_outages(replace(engine(0.0, 6, **times), pins=pins))
+    a = assemble(inputs)
+    assert not a.lp.upper[a.whole[0].columns.ravel()][np.array(out, bool)].any()
+    for pattern in itertools.product((0, 1), repeat=6):
+        fine = off_and_on(pattern, out, up_h, down_h, was_on, hours)
+        seen = driven(inputs, on=pattern, power_kw=[60.0] * 6)
+        followed = seen.flows["on"][0].tolist() == list(pattern) and not seen.flows["too_early_h"].any()
+        assert followed == fine, pattern
+        assert not seen.flows["on"][0, np.array(out, bool)].any()
+        if not any(now and gone for now, gone in zip(pattern, out, strict=True)):
+            answer = whole(a, on=pattern)
+            assert (answer.status == "optimal") == fine, pattern
+            if fine:
+                assert_replays(Solved(a, answer.x, answer.objective), 1e-6)
+
+
 def cheapest(inputs: Inputs, price: Any, up_h: float, down_h: float, was_on: bool, hours: float) -> float:
     """The optimum by trying every pattern: each hour's power is free of the others, at one of its two ends."""
     group = inputs.groups[0]
@@ -252,12 +292,11 @@ def test_the_best_two_hours_share_one_start() -> None:
 # --- what a plan cannot choose ---------------------------------------------------------------------------------------
 
 
-def test_an_outage_stops_a_running_engine_and_forces_no_restart() -> None:
-    """It must run three more hours and is out of service for the first: stopped three hours too early, then at rest
+def test_an_override_stops_a_running_engine_and_forces_no_restart() -> None:
+    """It must run three more hours and a person stops it for the first: stopped three hours too early, then at rest
     for its four hours, then free."""
     inputs = engine(0.3, 8, min_up_h=4.0, min_down_h=4.0, on_start=True, hours_in_status_h=1.0)
-    pins = tuple(Pin("d00", name, 0, 1, 0.0, "outage") for name in CHP.commands)
-    a = assemble(replace(inputs, pins=pins))
+    a = assemble(replace(inputs, pins=tuple(Pin("d00", name, 0, 1, 0.0) for name in CHP.commands)))
     assert whole(a, closed=True).status == "infeasible"
     s = Session(a.lp)
     s.costs(np.arange(a.lp.shape[1]), np.zeros(a.lp.shape[1]))
@@ -270,6 +309,15 @@ def test_an_outage_stops_a_running_engine_and_forces_no_restart() -> None:
     [seen] = assert_replays(solved, 1e-6)
     np.testing.assert_allclose(solved.value("on"), [[0, 0, 0, 0, 1, 1, 1, 1]], atol=1e-9)
     np.testing.assert_allclose(seen.flows["too_early_h"], [[3.0, 0, 0, 0, 0, 0, 0, 0]], atol=1e-6)
+
+
+def test_an_outage_of_a_running_engine_is_no_emergency() -> None:
+    """Off for the hour of the outage and for its minimum rest, and then on again."""
+    inputs = engine(0.3, 8, min_up_h=4.0, min_down_h=4.0, on_start=True, hours_in_status_h=1.0)
+    pins = tuple(Pin("d00", name, 0, 1, 0.0, "outage") for name in CHP.commands)
+    solved, seen = planned(with_outages(replace(inputs, pins=pins)))
+    np.testing.assert_allclose(solved.value("on"), [[0, 0, 0, 0, 1, 1, 1, 1]], atol=1e-9)
+    np.testing.assert_allclose(seen.flows["too_early_h"], 0.0, atol=1e-9)
 
 
 def test_a_person_may_start_it_before_its_rest_is_over() -> None:

@@ -219,7 +219,7 @@ def test_a_fixed_power_meets_any_energy() -> None:
 
 
 def test_a_start_cost_joins_the_hours() -> None:
-    price = [0.1, 0.15, 0.1, 0.3]
+    price = [0.09, 0.15, 0.1, 0.3]
     for start_eur, want in ((0.05, [2, 0, 2, 0]), (0.15, [2, 2, 0, 0])):
         _, power = cheapest(axis_of(4), price, energy_kwh=4.0, power_min_kw=2.0, start_cost_eur=start_eur)
         assert power == want
