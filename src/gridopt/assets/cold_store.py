@@ -34,8 +34,8 @@ class ColdStore(Family):
     Rows         balance_zone_temperature[T], band_zone_comfort[T], limit_cold_most[T], limit_cold_least[T], and those
                  of switching
     Decisions    large: on[T], guided by the two counts
-    Short of     the band: ``under_k``, ``over_k``, priced per kelvin and hour; a minimum time carried in that a person's
-                 override cuts: ``too_early_h``, an emergency
+    Short of     the band: ``under_k``, ``over_k``, priced per kelvin and hour; a minimum time carried in that a
+                 person's override cuts: ``too_early_h``, an emergency
     Assumes      air and goods at one temperature; doors, people, lamps and defrosting are the gain; EER independent of
                  load and of the temperature inside
     Source       EER rated at 35 °C outside: EN 14511; it rises 2-3 % a kelvin as the air outside cools, which the
