@@ -141,6 +141,10 @@ def test_the_script_for_every_night(tmp_path: Path, code: int, printed: str, end
     assert (ended.stdout, ended.stderr, ended.returncode) == (printed, "", ends)
     asked = (tmp_path / "asked").read_text().split()
     assert asked == ["run", "my-town", "--date", "2026-03-17", "--out", "plans/my-town"]
+    (tmp_path / "plans" / "my-town").mkdir()
+    subprocess.run(["sh", "tomorrow.sh"], cwd=tmp_path, capture_output=True, env={**os.environ, "PATH": path})
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[4:] == ["--from", "plans/my-town", "--out", "plans/my-town"]
 
 
 def test_the_contradiction_is_explained_as_shown(tmp_path: Path) -> None:

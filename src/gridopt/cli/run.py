@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gridopt.cli import common
+from gridopt.cli.day import continued_option, date_option
 
 if TYPE_CHECKING:
     from gridopt.jobs.plan import Plan
@@ -33,7 +34,8 @@ def _two_aims(ctx: click.Context, parameter: click.Parameter, value: str | None)
     )
 )
 @click.argument("scenario")
-@common.date_option
+@date_option
+@continued_option
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Leave the plan as a run folder here.")
 @common.overlay_option
 @common.set_option
@@ -55,7 +57,8 @@ def run(
     """Plan a scenario and show the plan.
 
     It stands beside what the same day would cost by the devices' own rules. SCENARIO is a folder, or the name of a
-    shipped scenario. Without --out nothing is written. With --pareto, several plans stand beside each other, and --out
+    shipped scenario. Without --out nothing is written. With --from, everything starts as the plan of an earlier run
+    leaves it, instead of as the scenario says. With --pareto, several plans stand beside each other, and --out
     leaves a folder of run folders.
 
     Exit code 0: proven, every goal met. 3: time-limited, or a soft goal short. 10: mistakes in the scenario or its
@@ -125,11 +128,18 @@ def make(scenario: str, out: Path | None, **options: Any) -> Plan:
 
         before = check_target(out) if out else None
         made = common.unless_stopped(lambda: job.run(scenario, now=common.now(), tell=tell, **options))
+        until = job.until_then(made, out) if out and not options.get("continued") else []
         if out:
             tell("writing")
             job.write(made, out)
     if before:
         click.echo(f"{out}: replaced the run of {before}", err=True)
+    for folder in until:
+        click.echo(
+            f"{folder} held a plan for the time until this one begins: with --from {folder} this one would have "
+            "started as that one ends, instead of as the scenario says",
+            err=True,
+        )
     return made
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from gridopt.cli import common
+from gridopt.cli.day import continued_option, date_option
 
 
 @click.command(epilog=common.example("gridopt new my-district", "gridopt new my-roofs --from two-roofs"))
@@ -29,11 +31,12 @@ def new(name: str, source: str | None) -> None:
 
 @click.command(epilog=common.example("gridopt check two-roofs --set asset.bat-a.power_kw=5"))
 @click.argument("scenario")
-@common.date_option
+@date_option
+@continued_option
 @common.overlay_option
 @common.set_option
 @common.json_option
-def check(scenario: str, day: datetime | None, as_json: bool, **options: Any) -> None:
+def check(scenario: str, day: datetime | None, continued: Path | None, as_json: bool, **options: Any) -> None:
     """List every mistake of a scenario at once.
 
     Each stands with its file and line, and with what would mend it. Without any, notes say what is rarely meant, and
@@ -41,9 +44,10 @@ def check(scenario: str, day: datetime | None, as_json: bool, **options: Any) ->
     a shipped scenario. Exit code 10 where there is a mistake.
     """
     from gridopt.jobs import check as job
+    from gridopt.jobs.record import before
     from gridopt.scenario.load import load
 
-    found = load(scenario, day=day.date() if day else None, **options)
+    found = load(scenario, day=day.date() if day else None, before=before(continued), **options)
     axis, nodes, assets = found.axis, len(found.nodes), sum(len(t.ids) for t in found.tables)
     figures = job.figures(found.inputs)
     if as_json:

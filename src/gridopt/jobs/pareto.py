@@ -29,6 +29,7 @@ import numpy as np
 from gridopt.assets.base import Floats
 from gridopt.errors import UsageError
 from gridopt.jobs import plan as job
+from gridopt.jobs import record
 from gridopt.jobs.plan import Plan, Tell
 from gridopt.model.inputs import Inputs
 from gridopt.scenario.objective import PARTS, Objective, Part, Weights, comfort_prices, own_kwh, roots, uncounted
@@ -81,6 +82,7 @@ def run(
     day: date | None = None,
     overlays: Sequence[Path] = (),
     sets: Sequence[str] = (),
+    continued: Path | None = None,
     gap: float | None = None,
     time_limit_s: float | None = None,
     tell: Tell | None = None,
@@ -92,7 +94,7 @@ def run(
     from gridopt.scenario.load import load
 
     (tell or _silent)("reading the scenario")
-    scenario = load(path, overlays=overlays, sets=sets, day=day)
+    scenario = load(path, overlays=overlays, sets=sets, day=day, before=record.before(continued))
     return sweep(scenario, aims, points, now, tell, gap, time_limit_s)
 
 

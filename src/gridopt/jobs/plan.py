@@ -17,7 +17,7 @@ import numpy as np
 
 from gridopt import __version__
 from gridopt.assets.base import MONEY, Floats, Ints, at
-from gridopt.errors import InfeasibleError, VerificationError
+from gridopt.errors import GridoptError, InfeasibleError, VerificationError
 from gridopt.jobs import record
 from gridopt.model.assemble import Assembly, Block
 from gridopt.model.inputs import Inputs
@@ -72,17 +72,21 @@ def run(
     day: date | None = None,
     overlays: Sequence[Path] = (),
     sets: Sequence[str] = (),
+    continued: Path | None = None,
     gap: float | None = None,
     time_limit_s: float | None = None,
     tell: Tell | None = None,
 ) -> Plan:
-    """Load a scenario and plan it. Raises what loading, solving and the check raise."""
+    """Load a scenario and plan it. Raises what loading, solving and the check raise.
+
+    ``continued``: the folder of an earlier run; how its plan leaves everything is how this one starts.
+    """
     from gridopt.scenario.load import load
 
     say = tell or _silent
     say("reading the scenario")
     begin = time.perf_counter()
-    scenario = load(path, overlays=overlays, sets=sets, day=day)
+    scenario = load(path, overlays=overlays, sets=sets, day=day, before=record.before(continued))
     return plan(scenario, say, now, gap, time_limit_s, {"load": time.perf_counter() - begin})
 
 
@@ -122,7 +126,7 @@ def plan(
     plan_hash = record.plan_hash(doc["digest"], series, told, inputs.axis.start, inputs.axis.end)
     summary = {
         **_identity(scenario, inputs, doc["digest"], plan_hash, now),
-        **_topology(inputs),
+        **_topology(scenario, inputs),
         **_quality(solution, schedule, trace, ledger),
         **compared,
         "kpi": _kpi(inputs, schedule, trace),
@@ -141,6 +145,21 @@ def plan(
 def write(plan: Plan, folder: Path) -> None:
     """Leave a plan as a run folder."""
     run_folder.write(folder, plan.run)
+
+
+def until_then(plan: Plan, out: Path) -> list[Path]:
+    """Run folders, ``out`` and those beside it, whose plan of the same scenario covers the time before this one."""
+    start, name = plan.inputs.axis.start, plan.summary["scenario"]["name"]
+    found: list[Path] = []
+    for folder in dict.fromkeys((out, *(sorted(out.parent.iterdir()) if out.parent.is_dir() else ()))):
+        try:
+            s = run_folder.read_summary(folder)
+            first, last = (datetime.fromisoformat(s[key]) for key in ("valid_from", "valid_until"))
+            covers = s["scenario"]["name"] == name and first < start <= last
+        except (GridoptError, OSError, KeyError, TypeError, ValueError):
+            continue
+        found += [folder] if covers else []
+    return found
 
 
 def _solved(scenario: Scenario, inputs: Inputs, say: Tell) -> Solution:
@@ -213,6 +232,7 @@ def _identity(scenario: Scenario, inputs: Inputs, digest: str, plan_hash: str, n
         "valid_from": axis.start.isoformat(),
         "valid_until": axis.end.isoformat(),
         "supersedes": None,
+        "continues": _continues(scenario),
         "horizon": {
             "start": axis.start.isoformat(),
             "end": axis.end.isoformat(),
@@ -224,8 +244,25 @@ def _identity(scenario: Scenario, inputs: Inputs, digest: str, plan_hash: str, n
     }
 
 
-def _topology(inputs: Inputs) -> dict[str, Any]:
+def _continues(scenario: Scenario) -> dict[str, Any] | None:
+    """The run whose plan says how this one starts, and what of it goes on; None where the scenario says it."""
+    resumed = scenario.resumed
+    if resumed is None:
+        return None
+    return {
+        "plan_id": resumed.before.plan_id,
+        "hash": resumed.before.summary["hash"],
+        "assets": sorted(resumed.values),
+        "rests": {name: list(rests) for name, rests in sorted(resumed.rests.items())},
+        "over": sorted(resumed.over),
+        "peaks_kw": dict(sorted(resumed.peaks_kw.items())),
+    }
+
+
+def _topology(scenario: Scenario, inputs: Inputs) -> dict[str, Any]:
+    """Nodes, assets, and the state in which each starts: as the running plan leaves it, or as the scenario says."""
     assets, start = [], {}
+    carried = scenario.resumed.values if scenario.resumed else {}
     for group in inputs.groups:
         first = group.family.start(at(group.columns, 0, inputs.axis.step_h))
         # What has a unit, or is also a command (running or not); the rest is a device's own book-keeping.
@@ -234,7 +271,10 @@ def _topology(inputs: Inputs) -> dict[str, Any]:
             ports = {port: inputs.nodes[int(where[k])].id for port, where in sorted(group.nodes.items())}
             assets.append({"id": name, "family": group.family.name, "ports": ports})
             if known:
-                start[name] = {**{q: float(values[k]) for q, values in known.items()}, "source": "scenario"}
+                start[name] = {
+                    **{q: float(values[k]) for q, values in known.items()},
+                    "source": "plan" if name in carried else "scenario",
+                }
     nodes = [{"id": n.id, "parent": n.parent, "carrier": n.carrier} for n in inputs.nodes]
     return {"nodes": nodes, "assets": assets, "start_state": start}
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from gridopt.store import run_folder
 from gridopt.store.run_folder import Run, Series, Setpoint
 from gridopt.units import unit_of
 from gridopt.verify import Trace
+
+if TYPE_CHECKING:
+    from gridopt.scenario.before import Before
 
 NODE_LIMITS = ("import_max_kw", "export_max_kw", "reserve_kw")
 RUNNING_KW = 1e-6
@@ -369,6 +372,16 @@ def load(folder: Path) -> tuple[Run, Inputs, Schedule]:
             folder=str(folder),
         )
     return run, inputs, load_schedule(inputs, list(run.schedule))
+
+
+def before(folder: Path | None) -> Before | None:
+    """The run that a plan is to go on from; None where none is named. Raises what ``load`` raises."""
+    from gridopt.scenario.before import Before
+
+    if folder is None:
+        return None
+    run, inputs, schedule = load(folder)
+    return Before(str(folder), folder, run.summary, inputs, schedule)
 
 
 def _instant(text: str) -> datetime:

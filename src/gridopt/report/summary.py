@@ -90,6 +90,10 @@ def _header(s: Mapping[str, Any], zone: ZoneInfo) -> Text:
         f"{_count(nodes, 'node')}, {_count(assets, 'asset')}\nPlan {s['plan_id']}: "
     )
     text.append(status_words(s), style=GOOD if s["rung"] in ("optimal", "within gap") else WARN)
+    if s.get("continues"):
+        goes_on = [name for rests in s["continues"]["rests"].values() for name in rests]
+        beside = f"\nStill there from the day before: {_listed(goes_on)}" if goes_on else ""
+        text.append(f"\nStarts as plan {s['continues']['plan_id']} leaves it{beside}")
     return text
 
 
@@ -390,7 +394,7 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo) -> Iterator[Group]:
     for title, lines in (
         ("Goals that fall short, out of reach of any plan", short(s["shortfalls"], "emergency")),
         ("Goals that fall short, dearer to meet than to miss or out of reach", short(s["shortfalls"], "penalty")),
-        ("Left for the next day, when no run plans it yet", _left_for_later(s)),
+        ("Left for the next day, whose run takes it up: --from the folder of this one", _left_for_later(s)),
         ("Goals that running by rule would miss", short(rule, "emergency", "penalty")),
         ("Limits that bind", [limit_words(b, zone) for b in s["limits"]]),
         ("Limits that running by rule would exceed", breaches),
@@ -403,11 +407,7 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo) -> Iterator[Group]:
 def _left_for_later(s: Mapping[str, Any]) -> list[str]:
     """Cars that leave after the horizon: what they still want then."""
     left = {asset: figures.get("left_for_later_kwh", 0.0) for asset, figures in s["kpi"]["assets"].items()}
-    return [
-        f"{asset}: {kwh:.3g} kWh; say D-1 for its arrival in tomorrow's scenario, and delivered_kwh"
-        for asset, kwh in sorted(left.items())
-        if kwh > SHOWN_KWH
-    ]
+    return [f"{asset}: {kwh:.3g} kWh" for asset, kwh in sorted(left.items()) if kwh > SHOWN_KWH]
 
 
 def _list(title: str, lines: Sequence[str]) -> Group:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from gridopt.scenario.announced import announced
 from gridopt.scenario.assets import GOOD_ID, AssetTable, good_id
 from gridopt.scenario.document import Document
 from gridopt.scenario.mistakes import Report
+from gridopt.scenario.resume import SET, Resumed
 from gridopt.scenario.series import Book
 from gridopt.scenario.spans import spans
 from gridopt.scenario.times import Window, inside
@@ -34,7 +35,8 @@ NO_LABEL = "none"
 
 @dataclass(frozen=True)
 class Context:
-    """What commitments speak of: node id → carrier, asset id → (table, place in it), ids that exist but are wrong."""
+    """What commitments speak of: node id → carrier, asset id → (table, place in it), ids that exist but are wrong, id →
+    the assets that stand for it (one for each day), and the run that is continued."""
 
     document: Document
     book: Book
@@ -42,6 +44,8 @@ class Context:
     carriers: Mapping[str, str]
     assets: Mapping[str, tuple[AssetTable, int]]
     written: frozenset[str]
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    resumed: Resumed | None = None
 
     @property
     def axis(self) -> Axis:
@@ -58,7 +62,8 @@ class Context:
             if name not in self.written:
                 hint = did_you_mean(name, self.written, "there are")
                 self.report.add(place, "unknown-asset", where=where, key="assets", value=quoted(name), hint=hint)
-        return [name for name in names if name in self.assets]
+        each = [one for name in names for one in self.members.get(name, (name,))]
+        return [name for name in each if name in self.assets]
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def _peak(t: schema.Peak, term: Term) -> list[Commitment]:
     windows = t.windows or [schema.PeakWindow.model_validate({})]
     spans = [Window(w.days, w.start, w.to) for w in windows]
     prices = [t.price_eur_per_kw if w.price_eur_per_kw is None else w.price_eur_per_kw for w in windows]
-    so_far = [t.so_far_kw if w.so_far_kw is None else w.so_far_kw for w in windows]
+    so_far = [_so_far(t, k, term) for k in range(len(windows))]
     for k, price in enumerate(prices):
         if price is None:
             where = f"{term.where}: windows {k + 1}" if t.windows else term.where
@@ -167,6 +172,20 @@ def _peak(t: schema.Peak, term: Term) -> list[Commitment]:
             baseline[here] = past if month == axis.local_month[0] else 0.0
             above.append(float(price or 0.0))
     return _built(term, (Flow(1.0, node=t.node),), "peak", period, baseline, np.array(above), ("peak", NO_LABEL))
+
+
+def _so_far(t: schema.Peak, k: int, term: Term) -> float:
+    """The peak of the running month until now: as the run that is continued leaves it, unless ``--set`` says it."""
+    window = t.windows[k] if t.windows else schema.PeakWindow.model_validate({})
+    own = window.so_far_kw is not None
+    said = float(window.so_far_kw if window.so_far_kw is not None else t.so_far_kw)
+    resumed, month = term.context.resumed, term.context.axis.local_month[0]
+    place = term.place("windows", k, "so_far_kw") if own else term.place("so_far_kw")
+    if resumed is None or str(place[0]).startswith(SET):
+        return said
+    peak = resumed.peak_kw(term.id, t.node, Window(window.days, window.start, window.to), int(month), said)
+    resumed.peaks_kw.setdefault(term.id, []).append(peak)
+    return peak
 
 
 def _breach(t: schema.Breach, term: Term) -> list[Commitment]:

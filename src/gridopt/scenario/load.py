@@ -20,6 +20,7 @@ from gridopt.errors import Mistake, ScenarioError
 from gridopt.model.inputs import Commitment, Group, Inputs, LinearRule, Node, Pin, Target
 from gridopt.scenario import schema
 from gridopt.scenario.assets import AssetTable, build_table, groups_of, places_of, read_entries
+from gridopt.scenario.before import Before
 from gridopt.scenario.commitments import Context, build_commitments
 from gridopt.scenario.document import Document, read_document
 from gridopt.scenario.find import SCENARIO_FILE, find
@@ -30,8 +31,10 @@ from gridopt.scenario.objective import Objective, build_objective
 from gridopt.scenario.overrides import District, build_pins
 from gridopt.scenario.plausible import Said, note_implausible
 from gridopt.scenario.presence import check_devices, presence
+from gridopt.scenario.resume import Resumed, resume
 from gridopt.scenario.sections import Sections, read_sections
 from gridopt.scenario.series import Book
+from gridopt.scenario.weekly import each_day
 from gridopt.written.model import read_model
 from gridopt.written.toml import shown
 
@@ -63,6 +66,8 @@ class Scenario:
     """The scenario's values with overlays and settings merged in."""
     rule_code: tuple[tuple[Path, Any], ...] = field(default=(), repr=False)
     objective: Objective = field(default_factory=Objective)
+    resumed: Resumed | None = field(default=None, repr=False)
+    """What was taken from the run that this one continues."""
 
     @property
     def ids(self) -> frozenset[str]:
@@ -103,16 +108,18 @@ def load(
     overlays: Sequence[str | Path] = (),
     sets: Sequence[str] = (),
     day: date | None = None,
+    before: Before | None = None,
 ) -> Scenario:
     """The scenario at a path, or a shipped one by name.
 
     ``overlays``: further TOML files laid over it, looked for in the scenario's folder too; ``sets``:
-    ``asset.bat-a.power_kw=5``; ``day``: the first day instead of the scenario's. ScenarioError has every mistake.
+    ``asset.bat-a.power_kw=5``; ``day``: the first day instead of the scenario's; ``before``: the run whose plan says
+    how everything starts. ScenarioError has every mistake.
     """
     file = find(path)
     report = Report()
     document = read_document(file, [_overlay(Path(o), file.parent) for o in overlays], sets, report)
-    scenario = _build(document, file, report, day)
+    scenario = _build(document, file, report, day, before)
     report.stop()
     assert scenario is not None
     return scenario
@@ -142,7 +149,7 @@ def check(
 # --- building --------------------------------------------------------------------------------------------------------
 
 
-def _build(document: Document, file: Path, report: Report, day: date | None) -> Scenario | None:
+def _build(document: Document, file: Path, report: Report, day: date | None, before: Before | None) -> Scenario | None:
     """The scenario, or None with its mistakes in the report. Goes on after a mistake as far as it can."""
     said = read_sections(document, report)
     axis = build_axis(said.horizon, document, report, day=day) if said.horizon else None
@@ -152,6 +159,12 @@ def _build(document: Document, file: Path, report: Report, day: date | None) -> 
         report.add((shown(file), None), "no-nodes")
     carriers = carriers_of(node_entries, report)
     entries = read_entries(document, said.raw["asset"], said.families, book.axis, report)
+    written = frozenset(entry.id for some in entries.values() for entry in some)
+    members = each_day(entries, book.axis, report)
+    resumed = resume(entries, before, axis, report) if before and axis else None
+    if resumed:
+        document.note_source(resumed.before.folder, str(resumed.before.summary.get("hash")))
+        members |= {name: (*({name} - resumed.over), *rests) for name, rests in resumed.rests.items()}
     everyone = [*node_entries.values(), *(entry for some in entries.values() for entry in some)]
     book.want({v for entry in everyone for v in entry.values.values() if isinstance(v, str)})
 
@@ -159,15 +172,15 @@ def _build(document: Document, file: Path, report: Report, day: date | None) -> 
     built = [build_table(name, some, carriers, book, report) for name, some in sorted(entries.items())]
     tables = tuple(table for table in built if table is not None)
     by_id = {entry.id: entry for some in entries.values() for entry in some}
-    written = frozenset(by_id)
-    context = Context(document, book, report, carriers, places_of(tables), written)
+    written |= frozenset(by_id)
+    context = Context(document, book, report, carriers, places_of(tables), written, members, resumed)
     commitments = [*build_commitments(said.raw["commitment"], context), *priced]
     objective = build_objective(said.single["objective"], said.raw["commitment"], nodes, context)
     there = presence(tables, book.axis)
     check_devices(tables, by_id, there, report)
     groups = () if axis is None else _groups(tables, sorted(node_entries), axis, report)
     where_is = {name: group for group in groups for name in group.ids}
-    district = District(where_is, there, written, book.axis, document, report)
+    district = District(where_is, there, written, members, book.axis, document, report)
     pins = build_pins(said.lists["pin"], said.lists["outage"], district)
     rule_code = _rule_code(said, document, report)
     solve = read_model(schema.Solve, said.single["solve"], "solve", document.place("solve"), report)
@@ -193,6 +206,7 @@ def _build(document: Document, file: Path, report: Report, day: date | None) -> 
         document.data,
         rule_code,
         objective,
+        resumed,
     )
     rules = _run_rules(rule_code, scenario, report, written)
     notes = tuple(report.notes) + _family_notes(tables, axis)

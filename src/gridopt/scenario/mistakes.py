@@ -81,6 +81,11 @@ MESSAGES: dict[str, str] = COMMON | {
     "no-port": "{where}: {key} {value} has no port on an electricity node",
     "no-run": "{where}: run {value} is no run folder; name one that an earlier `gridopt run … --out` left",
     "bad-run": "{where}: run {value}: {reason}",
+    # the run that is continued
+    "not-before": "that plan begins {first}, after this one ({start}); name the run of the day before",
+    "too-early": "that plan ends {last}, before this one begins ({start}); plan the time between first, with "
+    "--date {day}, or leave --from out: all then starts as the scenario says",
+    "inside-step": "this plan begins {start}, inside a step of {step_min} min of that one",
     # objective
     "no-intensity": "{where}: a tonne of CO2 counts, but no emissions are known; write intensity_g_per_kwh = "
     "{{ {node} = 50 }}, or the name of a series for 50",

@@ -15,7 +15,10 @@ from gridopt.written.words import did_you_mean
 
 TEMPLATE = """\
 # {title}: one house with a roof and a battery.
-# `gridopt check {name}` lists every mistake, `gridopt run {name}` plans it.
+# `gridopt check {name}` lists every mistake, `gridopt run {name}` plans it. Every night, where the plan before ends:
+#     gridopt run {name} --date TOMORROW --from plans/{name} --out plans/{name}
+# the first time without --from. It ends with 0 (proven) or 3 (a goal short: have a look); any other code means that
+# there is no new plan: raise an alarm, the plan in the folder stands as it was.
 # Names end with their unit: kw, kwh, eur_per_kwh, c. A power above zero draws from the node.
 format = 1
 title = "{title}"
@@ -80,8 +83,9 @@ sell_eur_per_kwh = 0.06
 # [asset.car]
 # family = "ev-session"
 # node = "grid"
-# arrive = "18:30"          # of the day that is planned; "D+1 07:00" is the next morning
-# depart = "D+1 07:00"
+# days = "all"              # or "mon-fri"; without this line it comes once, on the first day that is planned
+# arrive = "18:30"
+# depart = "07:00"          # of the next morning
 # energy_kwh = 9
 # power_kw = 7.4
 

@@ -28,11 +28,13 @@ ALIKE = 0.8
 @dataclass(frozen=True)
 class District:
     """What overrides speak of. ``groups``: asset id → its group, for those within the horizon; ``there``: asset id →
-    the steps on which it is there; ``written``: ids that the user wrote, right or wrong."""
+    the steps on which it is there; ``written``: ids that the user wrote, right or wrong; ``members``: id → the assets
+    that stand for it, where those are several (one for each day)."""
 
     groups: Mapping[str, Group]
     there: Mapping[str, slice]
     written: frozenset[str]
+    members: Mapping[str, tuple[str, ...]]
     axis: Axis
     document: Document
     report: Report
@@ -67,6 +69,21 @@ def _pin(k: int, values: Mapping[str, Any], d: District) -> list[Pin]:
     said = read_model(schema.Pin, values, where, place, d.report)
     if said is None or not _asset_exists(said.asset, where, place, d):
         return []
+    return [pin for one in _members(said, d) for pin in _pin_one(one, where, place, d)]
+
+
+def _members(said: Any, d: District) -> list[Any]:
+    """The override for every asset that stands for the one it names: those that are there then, or else the last."""
+    names = d.members.get(said.asset, (said.asset,))
+    if said.asset not in d.members:
+        return [said]
+    wanted = spans(said, "", lambda *_: ("", None), d.axis, Report())
+    there = {name: d.there[name] for name in names if name in d.there}
+    met = [name for name, at in there.items() if any(s.start < at.stop and at.start < s.stop for s in wanted)]
+    return [said.model_copy(update={"asset": name}) for name in met or list(there)[-1:]] or [said]
+
+
+def _pin_one(said: schema.Pin, where: str, place: Callable[..., Place], d: District) -> list[Pin]:
     steps = _while_there(said, where, place, d, tell_parts=True)
     group = d.groups.get(said.asset)
     if not steps or group is None:
@@ -124,6 +141,10 @@ def _outage(k: int, values: Mapping[str, Any], d: District) -> list[Pin]:
     said = read_model(schema.Outage, values, where, place, d.report)
     if said is None or not _asset_exists(said.asset, where, place, d):
         return []
+    return [pin for one in _members(said, d) for pin in _outage_one(one, where, place, d)]
+
+
+def _outage_one(said: schema.Outage, where: str, place: Callable[..., Place], d: District) -> list[Pin]:
     steps = _while_there(said, where, place, d, tell_parts=False)
     group = d.groups.get(said.asset)
     if not steps or group is None:
@@ -145,6 +166,8 @@ def _while_there(
     """The steps of an override on which its asset is there. A note where there is none, or (``tell_parts``) not all."""
     wanted = spans(said, where, place, d.axis, d.report)
     there = d.there.get(said.asset)
+    if there is None and d.members.get(said.asset) == ():
+        there = slice(0, 0)  # it comes on other days
     if there is None or not wanted:
         return wanted  # an asset that is wrong itself, or an override that is
     found = [slice(max(one.start, there.start), min(one.stop, there.stop)) for one in wanted]

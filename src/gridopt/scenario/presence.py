@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from gridopt.assets.base import Family
 from gridopt.assets.ev_session import steps_inside
 from gridopt.clock import Axis
 from gridopt.scenario.assets import AssetTable
 from gridopt.scenario.mistakes import Report
+from gridopt.scenario.schema import window_of
 from gridopt.scenario.tables import Entry
 from gridopt.written.words import quoted
 
@@ -23,7 +23,7 @@ def presence(tables: Iterable[AssetTable], axis: Axis) -> dict[str, slice]:
     found: dict[str, slice] = {}
     for table in tables:
         first, last = np.zeros(len(table.ids), np.int64), np.full(len(table.ids), axis.steps)
-        times = _window(table.family)
+        times = window_of(table.family)
         if times is not None:
             # A time that is left out is an edge of the horizon.
             begin = np.nan_to_num(table.user[times[0]], nan=0.0)
@@ -32,12 +32,6 @@ def presence(tables: Iterable[AssetTable], axis: Axis) -> dict[str, slice]:
             first, last = (np.clip(steps, 0, axis.steps) for steps in inside)
         found |= {name: slice(int(a), int(b)) for name, a, b in zip(table.ids, first, last, strict=True)}
     return found
-
-
-def _window(found: type[Family]) -> tuple[str, str] | None:
-    """The two times between which a family's asset is there."""
-    times = {p.name for p in found.parameters if p.kind == "time"}
-    return next(((first, last) for first, last in found.ordered if {first, last} <= times), None)
 
 
 def check_devices(

@@ -46,6 +46,7 @@ INF = float("inf")
 PRICE = f.Series(largest=f.LARGEST_EUR)
 TAX = f.Series(0, largest=f.LARGEST_EUR)
 CHARGE = f.Number(0, largest=f.LARGEST_EUR)
+DAYS = "the days on which it comes, between two times of day: mon-fri, sat,sun, all; absent: once"
 ALL_WEEK = frozenset(range(7))
 
 
@@ -275,13 +276,21 @@ def family_model(name: str) -> type[Section]:
     for p in found.parameters:
         default = ... if p.required else p.default
         keys[p.name] = (Annotated[Any, parameter_field(p)], Field(default, description=p.doc))
+    if window_of(found):
+        keys["days"] = (Annotated[Any, f.Days()], Field(None, description=DAYS))
     keys["control"] = (Annotated[Any, f.Choice(("none",))], Field(None, description="none: it takes no setpoint"))
     keys["device"] = (Annotated[Any, f.Text()], Field(None, description="name in devices.toml"))
     return create_model(name, __base__=Section, **keys)
+
+
+def window_of(found: type[Family]) -> tuple[str, str] | None:
+    """The two times between which a family's asset is there, or has its task; None where it always is."""
+    times = {p.name for p in found.parameters if p.kind == "time"}
+    return next(((first, last) for first, last in found.ordered if {first, last} <= times), None)
 
 
 def text_keys(name: str) -> frozenset[str]:
     """Keys whose cells in a table file are text, even where they look like numbers."""
     found = family(name)
     texts = {p.name for p in found.parameters if p.kind in ("time", "choice", "list")}
-    return frozenset(texts | {port.parameter for port in found.ports} | {"id", "device", "control"})
+    return frozenset(texts | {port.parameter for port in found.ports} | {"id", "days", "device", "control"})

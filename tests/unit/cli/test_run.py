@@ -266,3 +266,46 @@ def test_ctrl_c_is_130_at_once(tiny: Path, process: Callable[..., subprocess.Pop
     assert out == ""
     assert err == "stopped\n"
     assert not (tiny / "plan").exists()
+
+
+# --- from one night to the next --------------------------------------------------------------------------------------
+
+
+def test_a_run_starts_as_the_one_before_ends(tiny: Path, cli: Call) -> None:
+    assert cli("run", "tiny", "--out", "plans/15", "--set", "asset.bat-a.end=free").exit_code == 0
+    result = cli("run", "tiny", "--date", "2026-01-16", "--from", "plans/15", "--json")
+    assert result.exit_code == 0, result.output
+    s = json.loads(result.stdout)
+    first = json.loads((tiny / "plans" / "15" / "summary.json").read_text())
+    assert s["continues"]["hash"] == first["hash"]
+    assert s["start_state"]["bat-a"]["source"] == "plan"
+    assert first["hash"] in s["inputs"]["sources"].values()
+    shown = cli("run", "tiny", "--date", "2026-01-16", "--from", "plans/15")
+    assert f"Starts as plan {first['plan_id']} leaves it" in shown.stdout
+
+
+def test_a_gap_is_a_mistake_of_run_and_check_alike(tiny: Path, cli: Call) -> None:
+    cli("run", "tiny", "--out", "plans/15")
+    for command in ("run", "check"):
+        result = cli(command, "tiny", "--date", "2026-01-18", "--from", "plans/15")
+        assert result.exit_code == 10
+        assert "--from plans/15: that plan ends Fri 16 Jan 00:00" in result.stderr
+
+
+def test_a_plan_that_could_have_been_continued_is_named_not_guessed(tiny: Path, cli: Call) -> None:
+    cli("run", "tiny", "--out", "plans/15")
+    result = cli("run", "tiny", "--date", "2026-01-16", "--out", "plans/16")
+    assert "plans/15 held a plan for the time until this one begins: with --from plans/15" in result.stderr
+    assert json.loads((tiny / "plans" / "16" / "summary.json").read_text())["continues"] is None
+    assert "--from" not in cli("run", "tiny", "--date", "2026-01-18", "--out", "plans/18").stderr
+    assert "--from" not in cli("run", "tiny", "--date", "2026-01-17", "--out", "plans/17", "--from", "plans/16").stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "form"), [("13/01/2026", "2026-01-13"), ("20260113", "2026-01-13"), ("2026-02-30", "2026-01-13, a day")]
+)
+def test_a_day_in_another_form_is_told_the_right_one(tiny: Path, cli: Call, said: str, form: str) -> None:
+    for command in ("run", "check"):
+        result = cli(command, "tiny", "--date", said)
+        assert result.exit_code == 2
+        assert f"'{said}' is not a day as it is written here: write {form}" in result.stderr

@@ -75,7 +75,7 @@ def build(
 def scenario_of(inputs: Inputs) -> Any:
     return SimpleNamespace(
         inputs=inputs, name="tiny", title="A tiny district", notes=(), sources={}, tables=(), limits_in={},
-        objective=Objective(),
+        objective=Objective(), resumed=None,
     )  # fmt: skip
 
 

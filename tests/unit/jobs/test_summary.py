@@ -106,7 +106,7 @@ def test_a_car_that_stays_is_left_for_the_next_day_in_words(district: District, 
     made = plan(scenario(dataclasses.replace(inputs, groups=tuple(groups))), None, now)
     assert made.summary["kpi"]["assets"]["car-b"]["left_for_later_kwh"] == pytest.approx(8.0)
     shown = words(made.run, made.inputs)
-    assert "Left for the next day, when no run plans it yet car-b: 8 kWh; say D-1 for its arrival" in shown
+    assert "Left for the next day, whose run takes it up: --from the folder of this one car-b: 8 kWh" in shown
 
 
 # --- what the saving stands for --------------------------------------------------------------------------------------

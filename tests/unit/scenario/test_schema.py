@@ -162,7 +162,8 @@ def test_every_family_stands_in_the_schema_with_every_key() -> None:
         found = family(name)
         keys = set(SCHEMA["$defs"][f"asset-{name}"]["properties"])
         ports = {port.parameter for port in found.ports}
-        assert keys == {"family", "control", "device"} | ports | {p.name for p in found.parameters}
+        weekly = {"days"} if schema.window_of(found) else set()
+        assert keys == {"family", "control", "device"} | weekly | ports | {p.name for p in found.parameters}
         assert name in SCHEMA["properties"]
 
 
@@ -192,7 +193,7 @@ def test_the_keys_of_a_family_follow_from_its_parameters(monkeypatch: pytest.Mon
     model = schema.family_model.__wrapped__("odd")
     required = {key for key, info in model.model_fields.items() if info.is_required()}
     assert required == {"from_node", "to_node", "a_kw", "d"}
-    assert schema.text_keys("odd") == {"id", "device", "control", "from_node", "to_node", "d", "e", "g"}
+    assert schema.text_keys("odd") == {"id", "days", "device", "control", "from_node", "to_node", "d", "e", "g"}
     said = model.model_validate({"from_node": "n", "to_node": "h", "a_kw": 1, "d": "07:30", "c_kw": "spot"})
     assert (said.a_kw, said.b_kw, said.c_kw, said.d.minute, said.e, said.f, said.g) == (
         1,
