@@ -26,7 +26,6 @@ from gridopt.solve.explain import (
     alternative,
     binding_limits,
     binding_peaks,
-    fallen_short,
     marginal_prices,
     movable,
     sensitivity,
@@ -34,6 +33,7 @@ from gridopt.solve.explain import (
 )
 from gridopt.solve.held import take_up
 from gridopt.solve.ladder import Solution, Status, solve
+from gridopt.solve.short import fallen_short
 from gridopt.store import run_folder
 from gridopt.store.run_folder import Run
 from gridopt.units import unit_of

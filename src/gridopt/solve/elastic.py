@@ -19,6 +19,8 @@ from gridopt.model.inputs import Pin
 from gridopt.units import unit_of
 
 Bools = npt.NDArray[np.bool_]
+END = "end_short"
+"""How the emergency of a store is called that holds less at the end than it shall."""
 LIMIT, PIN, RULE, ASSET = 0, 1, 2, 3
 """Categories of items."""
 TOLERANCE = 1e-6
@@ -130,6 +132,15 @@ class Elastic:
     @property
     def crossed(self) -> Ints:
         return np.flatnonzero(self.a.lp.lower > self.a.lp.upper)
+
+    @property
+    def spared(self) -> tuple[Ints, Floats]:
+        """Emergencies for whose sake what gives may give more, and their weights: all but the stores' ends."""
+        a = self.a
+        end = [b.columns(name) for b in a.blocks for name in b.group.family.emergencies if name.startswith(END)]
+        ends = np.concatenate([np.zeros(0, np.int64), *(c.ravel() for c in end if c is not None)])
+        now = ~np.isin(a.emergencies, ends)
+        return a.emergencies[now], a.emergency_weight[now]
 
     def used(self, x: Floats) -> Ints:
         """Items that give."""

@@ -24,6 +24,7 @@ from gridopt.model.inputs import Commitment, Group, Inputs, Pin
 from gridopt.model.schedule import Schedule
 from gridopt.solve.ladder import EMERGENCY_GAP, Solution, solve
 from gridopt.solve.prices import marginal_prices
+from gridopt.solve.short import SHORT, fallen_short, weighted_sum
 from gridopt.units import unit_of
 from gridopt.verify.replay import replay_group
 
@@ -37,7 +38,6 @@ __all__ = [
     "alternative",
     "binding_limits",
     "binding_peaks",
-    "fallen_short",
     "marginal_prices",
     "movable",
     "sensitivity",
@@ -49,12 +49,6 @@ Again = Callable[[Inputs], Solution]
 again_quietly: Again = partial(solve, explained=False)
 WORTH_EUR = 1e-9
 AT_LIMIT = 1e-6
-SHORT = 1e-3
-"""Less than this is no shortfall, in its own unit."""
-CAP_SHARE = 1e-6
-"""Share of all emergencies together that a plan may spend on any of them beyond the least sum."""
-SUMMED = {"kW": "kWh", "K": "K·h"}
-"""Units that add up over time."""
 
 
 @dataclass(frozen=True)
@@ -236,41 +230,12 @@ def _other(solution: Solution, inputs: Inputs, again: Again) -> tuple[Difference
     return Difference(np.nan, np.nan, {}, outcome), None
 
 
-# --- what falls short ------------------------------------------------------------------------------------------------
-
-
-def fallen_short(solution: Solution) -> dict[str, float]:
-    """Unit → what a plan's emergencies come to, those that a person's pin causes included.
-
-    Powers and kelvins add up over time; of a stock or a duration the most of each device counts.
-    """
-    a = solution.assembly
-    total: dict[str, float] = {}
-    for block in a.blocks:
-        for name in block.group.family.emergencies:
-            columns = block.columns(name)
-            if columns is None:
-                continue
-            values = solution.x[columns].reshape(block.group.n, -1)
-            unit = unit_of(name)
-            summed = SUMMED.get(unit)
-            amount = values.max(1, initial=0.0) if summed is None else values.sum(1) * a.inputs.axis.step_h
-            total[summed or unit] = total.get(summed or unit, 0.0) + float(amount.sum())
-    return {unit: amount for unit, amount in total.items() if amount > SHORT + CAP_SHARE * _emergencies(solution)}
-
-
 def _more_short(solution: Solution, other: Solution) -> dict[str, float]:
     """Unit → how much more another plan falls short, beyond what the searches leave open."""
     this, that = fallen_short(solution), fallen_short(other)
-    spare = SHORT + EMERGENCY_GAP * (_emergencies(solution) + _emergencies(other))
+    spare = SHORT + EMERGENCY_GAP * (weighted_sum(solution) + weighted_sum(other))
     more = {unit: that.get(unit, 0.0) - this.get(unit, 0.0) for unit in sorted(this | that)}
     return {unit: amount for unit, amount in more.items() if abs(amount) > spare}
-
-
-def _emergencies(solution: Solution) -> float:
-    """The weighted sum that searches make least, whatever the units in it."""
-    a = solution.assembly
-    return float(a.emergency_weight @ solution.x[a.emergencies])
 
 
 # --- why now and not then --------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ handful of things make an option, each is forbidden in turn to find what could g
 applied to the Inputs and must then have a plan, otherwise it is not offered.
 
 Emergencies stay open: they cannot restore a plan, and no limit is named only to spare one. What has to give anyway is
-sized so that no emergency is needed beside it.
+sized so that no emergency is needed beside it but of what stores shall hold at the end: no cable is made stronger for
+tomorrow's content. What a mended district then falls short of is said, as solving it finds.
 
 What a device or a contract demands of itself (``asset``) is made elastic only when nothing else restores a plan.
 
@@ -30,11 +31,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gridopt.assets.base import Ints
+from gridopt.errors import InfeasibleError, NoPlanError, UnboundedError
 from gridopt.model.assemble import Assembly, assemble
+from gridopt.model.inputs import Inputs
 from gridopt.solve.culprits import Culprit, lines
 from gridopt.solve.elastic import ASSET, LIMIT, PIN, RULE, TOLERANCE, Bools, elastic
+from gridopt.solve.ladder import solve
 from gridopt.solve.mends import Mend, Option, apply
 from gridopt.solve.reading import Reader
+from gridopt.solve.short import SHORT, Short, fallen_short, shorts
 from gridopt.solve.stages import Point, Stages
 from gridopt.solve.whole import count_decisions, has_plan
 from gridopt.solve.words import TEXTS, tidy
@@ -46,6 +51,9 @@ MOST_ITEMS = 3
 """Options of at most this many things are searched for what could give in their place."""
 MOST_PRUNED = 12
 """Options of at most this many mends are rid of needless ones."""
+ROUGH_GAP = 0.05
+MEND_S = 5.0
+"""How closely, and for how long, a mended district is planned to see what it then falls short of."""
 MOST_DECISIONS = 5000
 """Beyond this many decisions mends are proven on the relaxation alone."""
 _NONE = np.zeros(0, np.int64)
@@ -82,7 +90,8 @@ class Explanation:
 
         ``places``: ``node.ID.KEY`` → file and column, or line.
         """
-        return replace(self, options=tuple(Option(tuple(m.placed(places) for m in o.mends)) for o in self.options))
+        placed = tuple(replace(o, mends=tuple(m.placed(places) for m in o.mends)) for o in self.options)
+        return replace(self, options=placed)
 
 
 def explain(a: Assembly, whole: bool = False, limit_s: float = 20.0) -> Explanation:
@@ -95,6 +104,11 @@ def explain(a: Assembly, whole: bool = False, limit_s: float = 20.0) -> Explanat
     deadline = time.perf_counter() + limit_s
     if has_plan(a, whole, deadline):
         return Explanation()
+    found = _explained(a, whole, deadline, limit_s)
+    return replace(found, options=tuple(replace(o, short=_still_short(a.inputs, o)) for o in found.options))
+
+
+def _explained(a: Assembly, whole: bool, deadline: float, limit_s: float) -> Explanation:
     found = _Search(a, whole, deadline, limit_s).explain()
     if whole or count_decisions(a) > MOST_DECISIONS:
         return found
@@ -103,6 +117,19 @@ def explain(a: Assembly, whole: bool = False, limit_s: float = 20.0) -> Explanat
         return found
     exact = _Search(a, True, deadline, limit_s).explain()
     return exact if exact.options else found
+
+
+def _still_short(inputs: Inputs, option: Option) -> tuple[Short, ...] | None:
+    """What the best plan with the mends made falls short of; None where none was found in time."""
+    rough = replace(inputs.target, gap=ROUGH_GAP, exact_decisions=0)
+    try:
+        solution = solve(
+            apply(replace(inputs, target=rough), option.mends), until=time.perf_counter() + MEND_S, explained=False
+        )
+    except (InfeasibleError, NoPlanError, UnboundedError):
+        return None
+    units = fallen_short(solution)
+    return tuple(s for s in shorts(solution) if s.unit in units and s.amount > SHORT)
 
 
 class _Search:
@@ -223,6 +250,10 @@ class _Search:
             lowered = read.lowered()
             if lowered is not None:
                 self._offer((*lowered, *changed, *relaxed))
+            curtailed = read.curtailed()
+            if curtailed is not None:
+                imports = [m for m in raised if m.quantity == "import_max_kw"]
+                self._offer((*curtailed, *imports, *changed, *relaxed))
         self.culprits += [c for c in culprits if not any(c.is_like(known) for known in self.culprits)]
 
     def _offer(self, mends: tuple[Mend, ...]) -> tuple[Mend, ...] | None:

@@ -13,8 +13,8 @@ from gridopt.model.assemble import Assembly
 from gridopt.model.inputs import Inputs, LinearRule, Node, Pin
 from gridopt.solve.culprits import Culprit, Powers, beside, who
 from gridopt.solve.elastic import TOLERANCE, Bools, Elastic, gives_as_one
-from gridopt.solve.mends import SHRINKING, Mend, away
-from gridopt.solve.words import NOISE, down, up
+from gridopt.solve.mends import CURTAILABLE, SHRINKING, Mend, away
+from gridopt.solve.words import NOISE, TEXTS, down, up, when
 from gridopt.units import unit_of
 
 Found = tuple[list[Culprit], list[Mend]]
@@ -67,6 +67,38 @@ class Reader:
                 return None
             mends += _limit_mends(self.axis, node, "reserve_kw", left, hit)
         return mends or None
+
+    def curtailed(self) -> list[Mend] | None:
+        """Plants that must feed in all they have, allowed to be limited, in place of export limits raised.
+
+        The largest first, at every node as many as make up for what is left over; None where they cannot.
+        """
+        chosen: dict[str, None] = {}
+        for k in range(len(self.inputs.nodes)):
+            over = self._over(k)[1]
+            hit = over > TOLERANCE
+            left = np.where(hit, over, 0.0)
+            for asset, power in self._rigid_plants(k) if hit.any() else ():
+                if (left > TOLERANCE).any() and power[left > TOLERANCE].any():
+                    chosen[asset] = None
+                    left = np.maximum(left - power, 0.0)
+            if (left > TOLERANCE).any():
+                return None
+        T = self.axis.steps
+        return [Mend("option", asset, CURTAILABLE, 0.0, 1.0, 0, T).told(self.axis) for asset in chosen] or None
+
+    def _rigid_plants(self, node: int) -> list[tuple[str, Floats]]:
+        """Plants at and below a node whose output cannot be limited, with what each feeds in, the largest first."""
+        found = []
+        for group in self.inputs.groups:
+            options = dict(zip(group.family.options, group.options, strict=True))
+            if options.get(CURTAILABLE) is not False:
+                continue
+            for ids, nodes, power in self._port_powers:
+                if ids == group.ids:
+                    below = [j for j in range(group.n) if _is_below(self.inputs, int(nodes[j]), node)]
+                    found += [(ids[j], np.maximum(-power[j], 0.0)) for j in below]
+        return sorted(found, key=lambda plant: (-plant[1].sum(), plant[0]))
 
     def _limit(self, k: int, side: str, sign: float, over: Floats, first: int, last: int) -> Culprit:
         node, quantity = self.inputs.nodes[k], f"{side}_max_kw"
@@ -130,7 +162,22 @@ class Reader:
         if np.ptp(value) <= NOISE and decision is None:
             new = down(float(value.min())) if off[0] < 0 else up(float(value.max()))
         mend = Mend("pin", asset, pin.variable, pin.value, new, first, last)
-        return culprit.told(self.axis, key), mend.told(self.axis)
+        return culprit.told(self.axis, key, also=self._beside_outage(pin, first, last)), mend.told(self.axis)
+
+    def _beside_outage(self, pin: Pin, first: int, last: int) -> str:
+        """Where an asset is out of service too: which of the two wins, and why."""
+        also = [p for p in self.inputs.pins if p.asset == pin.asset and p.why == "outage"]
+        shared = [(max(p.first, first), min(p.last, last)) for p in also if p.first < last and first < p.last]
+        if not shared:
+            return ""
+        span = when(self.axis, min(a for a, _ in shared), max(b for _, b in shared))
+        return TEXTS["also.outage"].format(when=span)
+
+    def _beside_pins(self, asset: str, first: int, last: int) -> str:
+        """What else of an asset that is out of service a person holds."""
+        mine = [p for p in self.inputs.pins if p.asset == asset and p.why != "outage"]
+        here = sorted({p.variable for p in mine if p.first < last and first < p.last})
+        return TEXTS["also.pin"].format(list=", ".join(here)) if here else ""
 
     def _outage(self, asset: str, places: Ints, off: Floats, first: int, last: int) -> tuple[Culprit, Mend]:
         """The largest power, or else the largest of what is needed, stands for the asset."""
@@ -140,7 +187,8 @@ class Reader:
         amount, energy = self._size(variable, off[names == variable])
         culprit = Culprit("outage", asset, variable, first, last, 0.0, amount, unit_of(variable), energy)
         mend = Mend("outage", asset, "outage", 0.0, None, first, last)
-        return culprit.told(self.axis, "outage"), mend.told(self.axis)
+        also = self._beside_pins(asset, first, last)
+        return culprit.told(self.axis, "outage", also=also), mend.told(self.axis)
 
     def _size(self, variable: str, off: Floats) -> tuple[float, float | None]:
         """The largest distance, and the energy of a power's distances."""

@@ -105,17 +105,17 @@ class Stages:
         return self._better(x, e.free[giving], late)
 
     def _spare_emergencies(self, x: Floats, giving: Ints, weight: Floats) -> Floats:
-        """Where something gives anyway it gives enough; at other steps it does not give for this."""
-        a = self.e.a
-        if not len(a.emergencies):
+        """Where something gives anyway it gives enough; at other steps, and for the stores' ends, it does not."""
+        spared, emergency_weight = self.e.spared
+        if not len(spared):
             return x
-        if float(a.emergency_weight @ x[a.emergencies]) > TOLERANCE:
+        if float(emergency_weight @ x[spared]) > TOLERANCE:
             idle = giving[x[giving] <= TOLERANCE]
             self._most(idle, 0.0)
-            cost = np.concatenate([weight, EMERGENCY * a.emergency_weight])
-            x = self._better(x, np.concatenate([giving, a.emergencies]), cost)
+            cost = np.concatenate([weight, EMERGENCY * emergency_weight])
+            x = self._better(x, np.concatenate([giving, spared]), cost)
             self._most(idle, self.lp.upper[idle])
-        self._most(a.emergencies, np.minimum(x[a.emergencies], self.upper[a.emergencies]))
+        self._most(spared, np.minimum(x[spared], self.upper[spared]))
         return x
 
     def _small_peaks(self, x: Floats, limits: Bools) -> Floats:

@@ -20,12 +20,12 @@ from gridopt.solve.explain import (
     alternative,
     binding_limits,
     binding_peaks,
-    fallen_short,
     movable,
     sensitivity,
     variants,
 )
 from gridopt.solve.ladder import Solution, solve
+from gridopt.solve.short import fallen_short
 from tests.support.districts import Device, Sketch, energy_price, hours, node, peak_price
 
 T = 24
