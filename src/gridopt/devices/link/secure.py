@@ -5,6 +5,8 @@ Source: MODBUS/TCP Security Protocol Specification V3.6 (mutual certificates, TL
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 
 from cryptography import x509
@@ -58,4 +60,6 @@ def said(error: Exception) -> str:
         return f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).replace("_", " ").lower()
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
+        return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

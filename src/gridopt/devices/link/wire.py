@@ -128,8 +128,8 @@ class Wire(ModbusProtocol):
         """Send a request and wait for its answer, ``timeout_s`` in all. Raises Fault."""
         if self.lost:
             raise Fault(FaultKind.OFFLINE, self.lost)
-        self._request, self._answer = request, self.loop.create_future()
         self._sent = self._framing.ask(request)
+        self._request, self._answer = request, self.loop.create_future()
         timer = self.loop.call_later(timeout_s, self._late, timeout_s)
         assert isinstance(self.transport, asyncio.WriteTransport)
         self.transport.write(self._sent)
