@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from pydantic_core import PydanticCustomError
 
 from gridopt.assets import FAMILY_NAMES, family
 from gridopt.assets.base import Family, Floats, Parameter
@@ -15,7 +17,7 @@ from gridopt.clock import Axis
 from gridopt.model.inputs import Group, make_groups
 from gridopt.scenario.document import Document
 from gridopt.scenario.mistakes import Report
-from gridopt.scenario.schema import family_model, text_keys
+from gridopt.scenario.schema import family_model, parameter_field, text_keys
 from gridopt.scenario.series import Book
 from gridopt.scenario.sessions import generated_sessions
 from gridopt.scenario.spans import instant
@@ -139,11 +141,17 @@ def build_table(
     """The good entries of a family as a table; None when there are none. ``nodes``: id → carrier."""
     found, model = family(name), family_model(name)
     good: list[tuple[Entry, Any]] = []
+    faulty: list[tuple[Entry, Any]] = []
     for entry in sorted(entries, key=lambda e: e.id):
         values = read_model(model, entry.values, entry.where, entry.at, report, entry.absent)
         ports_fit = _check_ports(found, entry, nodes, report)
         if values is not None and ports_fit and not entry.absent:
             good.append((entry, values))
+        else:
+            faulty.append((entry, _readable(found, entry)))
+    if faulty:  # what is wrong in one value must not hide what is in another
+        _check_order(found, {p.name: _column(p, faulty, book, report) for p in found.parameters}, faulty, report)
+        _check_either(found, [(entry, SimpleNamespace(**{**vars(v), **entry.values})) for entry, v in faulty], report)
     if not good:
         return None
     user = {p.name: _column(p, good, book, report) for p in found.parameters}
@@ -157,6 +165,18 @@ def build_table(
         tuple(v.control or found.control for _, v in good),
         tuple(v.device or "" for _, v in good),
     )
+
+
+def _readable(found: type[Family], entry: Entry) -> SimpleNamespace:
+    """The parameters of an asset that can be read, though something else of it is wrong; None for all others."""
+    values: dict[str, Any] = {}
+    for p in found.parameters:
+        said = entry.values.get(p.name, p.default)
+        try:
+            values[p.name] = None if said is None else parameter_field(p).check(said)
+        except PydanticCustomError:
+            values[p.name] = None
+    return SimpleNamespace(**values)
 
 
 def _check_ports(found: type[Family], entry: Entry, nodes: Mapping[str, str], report: Report) -> bool:

@@ -109,8 +109,9 @@ def build_commitments(said: Mapping[str, Mapping[str, object]], context: Context
             continue
         rest = {k: v for k, v in values.items() if k != "kind"}
         terms = read_model(model, rest, term.where, term.place, context.report)
-        if terms is not None and _node_exists(terms, term):
-            found += BUILDERS[str(kind)](terms, term)
+        if terms is not None:
+            built, exists = BUILDERS[str(kind)](terms, term), _node_exists(terms, term)
+            found += built if exists else []
     return sorted(found, key=lambda c: c.id)
 
 

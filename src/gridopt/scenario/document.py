@@ -1,6 +1,7 @@
 """The scenario's TOML: one document out of the file, its overlays and ``--set``, that knows where each value came from.
 
-Merging: tables merge by key, arrays of tables append, everything else replaces. Lines are looked up only when a message
+Merging: tables merge by key, arrays of tables append, everything else replaces. ``unset = ["asset.chp.min_up_h"]`` at
+the head of a file, or ``--set asset.chp.min_up_h=``, takes a value out again. Lines are looked up only when a message
 needs them.
 """
 
@@ -19,8 +20,10 @@ from typing import Any
 from gridopt.scenario.mistakes import Report
 from gridopt.written.report import Place, Where
 from gridopt.written.toml import Key, Layer, read_bytes, read_layer, shown
-from gridopt.written.words import nearest
+from gridopt.written.words import nearest, quoted
 
+UNSET = "unset"
+IN_TABLES = ("asset", "node")
 MADE_BY_NAMING = ("node", "schedule")
 """Sections in which a name alone makes a new thing: a slip in it would change nothing, and say nothing."""
 
@@ -33,6 +36,8 @@ class Document:
     layers: list[Layer]
     data: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    unset: dict[Key, tuple[Place, bool]] = field(default_factory=dict)
+    """Values of an asset or a node taken out: who says so, and whether TOML held one; a table or a default may too."""
     _origin: dict[Key, tuple[Layer, Key]] = field(default_factory=dict)
 
     def at(self, *key: str | int) -> Place:
@@ -77,7 +82,23 @@ class Document:
     def merge(self, layer: Layer) -> None:
         """Lay one more TOML file over what there is."""
         self.layers.append(layer)
-        self._merge(self.data, layer.data, (), layer)
+        self._merge(self.data, {k: v for k, v in layer.data.items() if k != UNSET}, (), layer)
+
+    def take_out(self, path: str, place: Place, report: Report) -> None:
+        """Take a value out: ``asset.chp.min_up_h``; a mistake at ``place`` where there is none."""
+        key = tuple(p.strip().strip('"') for p in path.split("."))
+        table: Any = self.data
+        for part in key[:-1]:
+            table = table.get(part) if isinstance(table, dict) else None
+        held = isinstance(table, dict) and key[-1] in table
+        if held:
+            del table[key[-1]]
+            for old in [k for k in self._origin if k[: len(key)] == key]:
+                del self._origin[old]
+        if len(key) == 3 and key[0] in IN_TABLES:
+            self.unset[key] = (place, held)
+        elif not held:
+            report.add(place, "unset-nothing", path=path)
 
     def _merge(self, into: dict[str, Any], values: dict[str, Any], path: Key, layer: Layer) -> None:
         for name, value in values.items():
@@ -93,12 +114,15 @@ class Document:
                 into[name] = copy.deepcopy(value)
 
     def set(self, text: str, report: Report) -> None:
-        """Apply one ``--set path.to.key=value``; a bare word is a string, a number in the path an index."""
+        """Apply one ``--set path.to.key=value``. A bare word is a string, a number in the path an index; nothing after
+        the sign takes the value out."""
         path, equals, value = text.partition("=")
         parts = [p.strip().strip('"') for p in path.split(".")]
         file = f"--set {text}"
         if not equals or not all(parts):
             return report.add((file, None), "set-syntax")
+        if not value.strip():
+            return self.take_out(path, (file, None), report)
         layer = Layer(file, self.folder, {})
         table: Any = self.data
         key: list[str | int] = []
@@ -127,6 +151,8 @@ class Document:
         """From here on ``key`` and all below it come from ``layer``."""
         for old in [k for k in self._origin if k[: len(key)] == key]:
             del self._origin[old]
+        for gone in [k for k in self.unset if k[: len(key)] == key]:
+            del self.unset[gone]
         self._origin[key] = (layer, key)
 
 
@@ -147,15 +173,27 @@ def _toml_value(text: str) -> Any:
 
 def read_document(path: Path, overlays: Sequence[Path], sets: Sequence[str], report: Report) -> Document:
     """The scenario file with its overlays and settings laid over it; stops when a file is not TOML."""
-    document = Document(path.parent, [])
+    document, late = Document(path.parent, []), Report()
     for file in (path, *overlays):
         layer = _read_layer(document, file, report)
         if layer is not None:
             document.merge(layer)
+            _take_out_all(document, layer, late)
     report.stop()
+    report.mistakes += late.mistakes
     for text in sets:
         document.set(text, report)
     return document
+
+
+def _take_out_all(document: Document, layer: Layer, report: Report) -> None:
+    """What a file takes out of those before it."""
+    paths, place = layer.data.get(UNSET, []), (layer.file, layer.line((UNSET,)))
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        return report.add(place, "not-paths", value=quoted(paths))
+    for path in paths:
+        document.take_out(path, place, report)
+    return None
 
 
 def _read_layer(document: Document, path: Path, report: Report) -> Layer | None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from gridopt.assets import FAMILY_NAMES
 from gridopt.scenario import schema
+from gridopt.scenario.document import UNSET
 from gridopt.written.fields import range_schema
 from gridopt.written.model import DEFS, definitions
 
@@ -57,6 +58,11 @@ def json_schema() -> Schema:
         "properties": {
             "format": {"const": 1},
             "title": {"type": "string"},
+            UNSET: {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "values taken out: asset.chp.min_up_h",
+            },
             **{key: _ref(model) for key, model in single.items()},
             **{key: {"type": "object", "additionalProperties": shape} for key, shape in named.items()},
             **{key: {"type": "array", "items": _ref(model)} for key, model in lists.items()},

@@ -48,6 +48,23 @@ class Series(Number):
 
 
 @dataclass(frozen=True)
+class Row(Numbers):
+    """Numbers in a row, or none where that says that there is no such thing."""
+
+    empty: bool = False
+
+    def check(self, value: Any) -> tuple[float, ...]:
+        none = isinstance(value, (list, tuple)) and not value
+        return () if none and self.empty else super().check(value)
+
+    def schema(self) -> Schema:
+        found = super().schema()
+        if self.empty:
+            found["anyOf"][0].pop("minItems")
+        return found
+
+
+@dataclass(frozen=True)
 class Instant(FieldType):
     """An instant, or a time of one of the horizon's days."""
 

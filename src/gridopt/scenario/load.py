@@ -34,6 +34,7 @@ from gridopt.scenario.presence import check_devices, presence
 from gridopt.scenario.resume import Resumed, resume
 from gridopt.scenario.sections import Sections, read_sections
 from gridopt.scenario.series import Book
+from gridopt.scenario.tables import take_out
 from gridopt.scenario.weekly import each_day
 from gridopt.written.model import read_model
 from gridopt.written.toml import shown
@@ -155,11 +156,13 @@ def _build(document: Document, file: Path, report: Report, day: date | None, bef
     axis = build_axis(said.horizon, document, report, day=day) if said.horizon else None
     book = _book(said, axis, document, report)
     node_entries = read_nodes(document, said.raw["node"], said.single["nodes"], report)
+    take_out(node_entries, document, "node", report)
     if not node_entries and not report.mistakes:
         report.add((shown(file), None), "no-nodes")
     carriers = carriers_of(node_entries, report)
     entries = read_entries(document, said.raw["asset"], said.families, book.axis, report)
     written = frozenset(entry.id for some in entries.values() for entry in some)
+    take_out({entry.id: entry for some in entries.values() for entry in some}, document, "asset", report)
     members = each_day(entries, book.axis, report)
     resumed = resume(entries, before, axis, report) if before and axis else None
     if resumed:

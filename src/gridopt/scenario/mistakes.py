@@ -14,7 +14,9 @@ MESSAGES: dict[str, str] = COMMON | {
     "bad-name": "a scenario's name may hold letters, digits, - and _ only",
     "exists": "it exists already; choose another name",
     "not-sheet-text": "this is no text in UTF-8 or Windows-1252; save the file as CSV in UTF-8",
-    "set-syntax": "write --set path.to.key=value",
+    "set-syntax": "write --set path.to.key=value, or --set path.to.key= to take the value out",
+    "unset-nothing": "there is no {path} that could be taken out",
+    "not-paths": 'unset {value} is not a list of values; write unset = ["asset.chp.min_up_h"]',
     "set-unknown": "there is no {what} {name}; did you mean {meant}? A new {what} is written in a file",
     "set-path": "{path} is not a table, so {key} cannot be set in it",
     # keys and values

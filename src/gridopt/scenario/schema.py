@@ -2,6 +2,7 @@
 
     format = 1
     title = "Two roofs"
+    unset = ["asset.chp.min_up_h"]   in an overlay: values that the files before it say and this one takes out
     [horizon]            start (date or instant), days = 1 or hours, step_min = 15, zone = "Europe/Paris"
     [series]             files = ["series.csv"], time = "time": a column of interval starts and any columns of values
     [generate.NAME]      kind, seed, parameters of the kind: a series from gridopt.scenario.generate
@@ -262,7 +263,7 @@ def parameter_field(p: Parameter) -> f.FieldType:
         case "flag":
             return f.Flag()
         case "list":
-            return f.Numbers(p.minimum, p.maximum, f.largest(p.name))
+            return f.Row(p.minimum, p.maximum, f.largest(p.name), empty=p.default == ())
 
 
 @functools.cache

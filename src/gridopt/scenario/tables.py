@@ -193,3 +193,16 @@ def override(entry: Entry, document: Document, section: str, values: Mapping[str
     for key, value in values.items():
         entry.values[key] = value
         entry.places[key] = document.place(section, entry.id, key)
+
+
+def take_out(entries: Mapping[str, Entry], document: Document, section: str, report: Report) -> None:
+    """Take out what is unset, also where a table or a default says it; a mistake where nothing does."""
+    for key, (place, held) in document.unset.items():
+        if key[0] != section:
+            continue
+        entry = entries.get(str(key[1]))
+        if entry is not None and str(key[2]) in entry.values:
+            del entry.values[str(key[2])]
+            entry.places.pop(str(key[2]), None)
+        elif not held:
+            report.add(place, "unset-nothing", path=".".join(map(str, key)))

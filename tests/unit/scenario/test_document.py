@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gridopt.scenario.document import read_document
-from gridopt.scenario.load import Scenario, check
+from gridopt.scenario.load import Scenario, check, load
 from gridopt.scenario.mistakes import Report
 from gridopt.written.toml import key_lines
 
@@ -101,7 +102,7 @@ s = 9
         ("07:30", "07:30"),
         ("D+1 07:30", "D+1 07:30"),
         ("a=b", "a=b"),
-        ("", ""),
+        ('""', ""),
         ("1\nformat = 2", "1\nformat = 2"),
     ],
 )
@@ -183,3 +184,39 @@ def test_all_mistakes_of_all_files_come_at_once_and_in_order(
         ("scenario.toml", 14),
         ("scenario.toml", 18),
     ]
+
+
+# --- values taken out ------------------------------------------------------------------------------------------------
+
+LIMITED = "cycles_per_day = 1\n"
+
+
+def test_an_overlay_takes_an_optional_value_out(write: Write, base: str) -> None:
+    folder = write(base + LIMITED, {"free.toml": 'unset = ["asset.bat-a.cycles_per_day"]\n'})
+    assert "cycles_per_day" in load(folder).document["asset"]["bat-a"]
+    for how in ({"overlays": ["free.toml"]}, {"sets": ["asset.bat-a.cycles_per_day="]}):
+        scenario = load(folder, **how)
+        assert "cycles_per_day" not in scenario.document["asset"]["bat-a"]
+        assert np.isnan(scenario.tables[0].user["cycles_per_day"][0])
+    again = load(folder, overlays=["free.toml"], sets=["asset.bat-a.cycles_per_day=2"])
+    assert again.tables[0].user["cycles_per_day"][0] == 2
+
+
+def test_a_value_of_a_table_or_a_default_is_taken_out_too(write: Write, base: str) -> None:
+    table = "[battery]\ntable = 'more.csv'\n[battery.defaults]\nextra_cycle_eur = 0.5\n"
+    rows = "id,node,capacity_kwh,power_kw,cycles_per_day\nbat-b,grid,5,2,1\nbat-c,grid,5,2,1\n"
+    sets = ["asset.bat-b.cycles_per_day=", "asset.bat-c.extra_cycle_eur="]
+    (found,) = load(write(base + table, {"more.csv": rows}), sets=sets).tables
+    assert found.ids == ("bat-a", "bat-b", "bat-c")
+    np.testing.assert_array_equal(found.user["cycles_per_day"], [np.nan, np.nan, 1])
+    np.testing.assert_array_equal(found.user["extra_cycle_eur"], [0.5, 0.5, np.nan])
+
+
+def test_what_is_not_there_cannot_be_taken_out(write: Write, base: str) -> None:
+    overlay = 'unset = ["asset.bat-a.cycles_per_day", "asset.bat-x.power_kw", "horizon.hours"]\n'
+    folder = write(base, {"free.toml": overlay, "odd.toml": "unset = 3\n"})
+    said = [str(m) for m in check(folder, overlays=["free.toml"])]
+    assert len(said) == 3
+    assert all("free.toml:1: there is no " in words for words in said)
+    assert "unset 3 is not a list of values" in str(check(folder, overlays=["odd.toml"])[0])
+    assert "power_kw is missing" in str(check(folder, sets=["asset.bat-a.power_kw="])[0]), "it is required"

@@ -519,3 +519,47 @@ def test_check_lists_what_load_raises(base: str, write: Write) -> None:
         load(folder)
     assert check(folder) == error.value.mistakes
     assert check(write(base)) == []
+
+
+def test_all_that_is_wrong_in_one_asset_is_told_at_once(write: Write) -> None:
+    text = """\
+format = 1
+[horizon]
+start = "2026-01-15"
+[node.grid]
+[asset.bat]
+family = "battery"
+node = "gird"
+power = 3
+capacity_kwh = -3
+soc_min = 0.9
+soc_max = 0.2
+[asset.house]
+family = "load"
+node = "grid"
+power_kw = "houshold"
+nod = "x"
+[asset.car]
+family = "ev-session"
+node = "grid"
+arrive = "19:00"
+depart = "18:00"
+power_kw = -1
+[commitment.supply]
+kind = "energy"
+node = "gird"
+buy_eur_per_kwh = "tarif"
+"""
+    told = [(m.line, m.code) for m in check(write(text))]
+    assert told == [
+        (5, "missing-key"), (7, "unknown-node"), (8, "unknown-key"), (9, "too-small"), (11, "crossed"),
+        (15, "unknown-series"), (16, "unknown-key"), (17, "either"), (21, "crossed"), (22, "too-small"),
+        (25, "unknown-node"), (26, "unknown-series"),
+    ]  # fmt: skip
+
+
+def test_a_list_may_be_empty_where_that_means_none(base: str, write: Write) -> None:
+    wash = '[asset.wash]\nfamily = "shiftable-load"\nnode = "grid"\nprofile_kw = [1]\nearliest = "08:00"\n'
+    folder = write(base + wash + 'latest = "20:00"\nthen_profile_kw = [0.5]\n')
+    assert check(folder, sets=["asset.wash.then_profile_kw=[]"]) == []
+    assert [m.code for m in check(folder, sets=["asset.wash.profile_kw=[]"])] == ["not-numbers"]
