@@ -30,8 +30,9 @@ class Memory(Protocol):
 class Registers:
     """Words of one unit; a bit is a word of 0 or 1.
 
-    ``on_read(table, address, count)`` is called before words are read, ``on_write(table, address, words)`` after words
-    were stored: where it raises Refused, they were not. ``on_restart()``: the device starts anew. ``read_registers``:
+    ``on_access()`` is called before a master reads or writes: the device lives up to now. ``on_read(table, address,
+    count)`` is called before words are read, ``on_write(table, address, words)`` after words were stored: where it
+    raises Refused, they were not. ``on_restart()``: the device starts anew. ``read_registers``:
     most registers in one read; ``bridge_registers``: most registers in a row that a read may cross though nothing is
     there (they read 0). ``points``: what the words mean, for faults that know a value from its words.
     """
@@ -39,6 +40,7 @@ class Registers:
     def __init__(self, points: Iterable[Point] = (), read_registers: int = 125, bridge_registers: int = 0) -> None:
         self.points = tuple(points)
         self.read_registers, self.bridge_registers = read_registers, bridge_registers
+        self.on_access: Callable[[], None] | None = None
         self.on_read: Callable[[str, int, int], None] | None = None
         self.on_write: Callable[[str, int, Words], None] | None = None
         self.on_restart: Callable[[], None] | None = None
@@ -70,6 +72,8 @@ class Registers:
         if table not in BITS and count > self.read_registers:
             raise Refused(ILLEGAL_VALUE)
         self._check_there(table, address, count)
+        if self.on_access is not None:
+            self.on_access()
         if self.on_read is not None:
             self.on_read(table, address, count)
         return self.get(table, address, count)
@@ -77,6 +81,8 @@ class Registers:
     def write(self, table: str, address: int, words: Words) -> None:
         if not all(k in self._written[table] for k in range(address, address + len(words))):
             raise Refused(ILLEGAL_ADDRESS)
+        if self.on_access is not None:
+            self.on_access()
         before = self.get(table, address, len(words))
         self.put(table, address, words)
         if self.on_write is None:
