@@ -157,6 +157,7 @@ def build_table(
     user = {p.name: _column(p, good, book, report) for p in found.parameters}
     _check_order(found, user, good, report)
     _check_either(found, good, report)
+    user |= {p.name: np.nan_to_num(user[p.name]) for p in found.parameters if p.kind == "time" and p.required}
     return AssetTable(
         found,
         tuple(entry.id for entry, _ in good),
@@ -264,8 +265,8 @@ def _series(p: Parameter, values: list[Any], entries: list[tuple[Entry, Any]], b
 
 
 def _hours(value: Any, p: Parameter, entry: Entry, axis: Axis, report: Report) -> float:
-    """Hours from the horizon's start."""
+    """Hours from the horizon's start; NaN where there is no such time."""
     if isinstance(value, Moment):
         when = instant(value, p.name, entry.where, entry.at(p.name), axis, report)
-        return axis.hours_from_start(when) if when else 0.0
+        return axis.hours_from_start(when) if when else np.nan
     return np.nan if value is None else float(value)

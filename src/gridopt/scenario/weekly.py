@@ -11,7 +11,7 @@ from typing import Any
 from gridopt.assets import family
 from gridopt.clock import Axis
 from gridopt.scenario.mistakes import Report
-from gridopt.scenario.schema import window_of
+from gridopt.scenario.schema import ALL_WEEK, window_of
 from gridopt.scenario.tables import Entry
 from gridopt.scenario.times import Moment, parse_days, parse_moment
 from gridopt.written.words import quoted
@@ -44,7 +44,7 @@ def _days(entry: Entry, keys: tuple[str, str], axis: Axis, report: Report) -> li
         days = parse_days(",".join(map(str, said)) if isinstance(said, list) else said)
     except ValueError:
         report.add(entry.at(KEY), "not-days", where=entry.where, key=KEY, value=quoted(said))
-        return None
+        days = ALL_WEEK
     times: list[Moment] = []
     for key in keys:
         try:
