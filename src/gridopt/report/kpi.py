@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from gridopt.assets.base import Exclusive, Family, Floats, Ints
 from gridopt.model.inputs import Commitment, Group, Inputs
+from gridopt.solve.short import CAP_SHARE
 from gridopt.units import unit_of
 from gridopt.verify import Ledger, Trace
 from gridopt.verify.ledger import flow_kw
@@ -65,26 +66,53 @@ def shortfalls(
 ) -> list[Shortfall]:
     """Every soft goal that a day misses, in the order of the inputs.
 
-    ``deadlines``: per group, (n,) the step after the last one in which each device could act; end goals stand there.
+    ``deadlines``: per group, (n,) the step after the last one in which each device could act; end goals stand there,
+    or where a pin or an outage ends that kept it from acting.
     """
     found: list[Shortfall] = []
+    spare = CAP_SHARE * _emergencies(inputs, trace)
     for group, steps, ends, last in zip(inputs.groups, trace.steps, trace.ends, deadlines, strict=True):
+        until = _free_again(inputs, group, last)
         for quantity, goal in group.family.shortfalls.items():
+            least = spare if quantity in group.family.emergencies else 0.0
             if quantity in steps:
-                found += _missed_in_steps(group, quantity, goal, steps[quantity], inputs.axis.step_h)
+                found += _missed_in_steps(group, quantity, goal, steps[quantity], inputs.axis.step_h, least)
             if quantity in ends:
-                found += _missed_at_end(group, quantity, goal, ends[quantity], last)
+                found += _missed_at_end(group, quantity, goal, ends[quantity], until, least)
     for c in inputs.commitments:
         found += _exceeded(inputs, c, net_kw, trace, ledger)
     return found
 
 
-def _missed_in_steps(group: Group, quantity: str, goal: str, values: Floats, step_h: float) -> Iterator[Shortfall]:
+def _emergencies(inputs: Inputs, trace: Trace) -> float:
+    """The sum of emergencies that searches make least, whatever the units in it."""
+    total = 0.0
+    for group, steps, ends in zip(inputs.groups, trace.steps, trace.ends, strict=True):
+        for name in group.family.emergencies:
+            weight = inputs.axis.step_h if name.endswith("_kw") else 1.0
+            total += weight * float(np.sum(steps.get(name, 0.0))) + float(np.sum(ends.get(name, 0.0)))
+    return total
+
+
+def _free_again(inputs: Inputs, group: Group, last: Ints) -> Ints:
+    """(n,) the later of a device's last chance to act and the end of what a person or an outage held of it."""
+    until = np.array(last, np.int64)
+    for pin in inputs.pins:
+        k = group.index.get(pin.asset)
+        if k is not None:
+            until[k] = max(until[k], pin.last)
+    return until
+
+
+def _missed_in_steps(
+    group: Group, quantity: str, goal: str, values: Floats, step_h: float, least: float
+) -> Iterator[Shortfall]:
+    """``least``: how far beyond nothing a search may leave it."""
     values = np.where(values > SHORT_STEP, values, 0.0)
     unit = summed_unit(quantity)
     adds_up = unit != unit_of(quantity)
     amount = values.sum(1) * step_h if adds_up else values.max(1, initial=0.0)
-    for k in np.flatnonzero(amount > (SHORT_KH if unit == "K·h" else SHORT)):
+    for k in np.flatnonzero(amount > (SHORT_KH if unit == "K·h" else SHORT) + least):
         where = np.flatnonzero(values[k])
         first, last = int(group.offset[k] + where[0]), int(group.offset[k] + where[-1]) + 1
         worst = float(values[k].max())
@@ -92,8 +120,10 @@ def _missed_in_steps(group: Group, quantity: str, goal: str, values: Floats, ste
         yield Shortfall("asset", group.ids[k], kind, quantity, goal, float(amount[k]), unit, worst, first, last, n)
 
 
-def _missed_at_end(group: Group, quantity: str, goal: str, values: Floats, last: Ints) -> Iterator[Shortfall]:
-    for k in np.flatnonzero(values > SHORT):
+def _missed_at_end(
+    group: Group, quantity: str, goal: str, values: Floats, last: Ints, least: float
+) -> Iterator[Shortfall]:
+    for k in np.flatnonzero(values > SHORT + least):
         amount, end, unit = float(values[k]), int(last[k]), unit_of(quantity)
         kind = _kind(group, quantity)
         yield Shortfall("asset", group.ids[k], kind, quantity, goal, amount, unit, amount, end - 1, end, 1)

@@ -10,7 +10,7 @@ import pytest
 
 from gridopt.assets import FAMILY_NAMES, family
 from gridopt.clock import Axis
-from gridopt.model.inputs import INF, Commitment, Flow, Group, Inputs, Node
+from gridopt.model.inputs import INF, Commitment, Flow, Group, Inputs, Node, Pin
 from gridopt.report import kpi
 from gridopt.verify import Ledger, Trace, bill
 
@@ -136,6 +136,30 @@ def test_a_tolerance_summed_up_over_many_steps_is_no_goal_missed() -> None:
     trace = Trace(({"unmet_kw": noise},), ({},))
     (only,) = kpi.shortfalls(Inputs(axis, (node,), (halls,)), np.zeros((1, 1000)), trace, Ledger({}), [np.ones(2, int)])
     assert (only.id, only.amount, only.worst, only.first, only.last, only.steps) == ("b", 2.0, 2.0, 7, 8, 1)
+
+
+def test_cubic_metres_make_no_kilowatt_hours_of_their_tolerance() -> None:
+    """What a search may exceed the least sum by is a millionth of it, whatever lacks most: here water."""
+    node, heat = (Node(n, c, None, FREE, FREE, np.zeros(4)) for n, c in (("grid", "electricity"), ("heat", "heat")))
+    groups = (group("basin", ("tank",), {"ac": [0]}), group("heat-demand", ("hall",), {"heat": [1]}))
+
+    def missed(water_m3: float) -> list[str]:
+        outside = {"outside_m3": np.array([[water_m3, 0.0, 0.0, 0.0]])}
+        cold = {"unmet_kw": np.array([[0.0, 0.5, 0.0, 0.0]])}
+        return [f.id for f in found(Inputs(AXIS, (node, heat), groups), Trace((outside, cold), ({}, {})))]
+
+    assert missed(0.0) == ["hall"]
+    assert missed(1000.0) == ["tank", "hall"]
+    assert missed(1e6) == ["tank"]
+
+
+def test_what_is_out_of_service_until_it_leaves_misses_its_goal_when_it_leaves() -> None:
+    node = Node("grid", "electricity", None, FREE, FREE, np.zeros(4))
+    bat = group("battery", ("bat-a", "bat-b"), {"ac": [0, 0]})
+    out = tuple(Pin("bat-a", name, 2, 4, 0.0, "outage") for name in ("charge_kw", "discharge_kw"))
+    trace = Trace(({},), ({"end_short_kwh": np.array([1.0, 1.0])},))
+    ends = kpi.shortfalls(Inputs(AXIS, (node,), (bat,), pins=out), np.zeros((1, 4)), trace, Ledger({}), [np.full(2, 2)])
+    assert [(s.id, s.first, s.last) for s in ends] == [("bat-a", 3, 4), ("bat-b", 1, 2)]
 
 
 def limited(measure: Any, above: float, below: float = 0.0, kind: Any = "penalty", periods: int = 1) -> list[Any]:
