@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -34,6 +35,8 @@ COMMANDS = {
     "family": "family",
     "device": "device",
     "mandate": "mandate",
+    "import": "intake",
+    "status": "intake",
     "schema": "scenario",
     "export-model": "export_model",
 }
@@ -52,7 +55,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"gridopt.cli.{COMMANDS[cmd_name]}")
-        command = getattr(module, cmd_name.replace("-", "_"))
+        command = getattr(module, cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name))
         assert isinstance(command, click.Command)
         return command
 
