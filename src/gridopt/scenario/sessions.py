@@ -8,7 +8,8 @@
     node = "parking"
 
 What the generator does not know (``node``, ``shortfall_eur_per_kwh`` …) holds for every session. Its ``energy_kwh`` is
-the family's: into the car.
+the family's: into the car. What takes the setpoints is the charge point, one device for all of its sessions:
+``cars-3``, where nobody names another ``device``.
 """
 
 from __future__ import annotations
@@ -54,5 +55,6 @@ def generated_sessions(
         for s in ev_sessions(axis, seed, **wanted):
             arrive = s.arrive.astimezone(ZoneInfo(axis.zone))
             own = {"arrive": s.arrive, "depart": s.depart, "energy_kwh": s.energy_kwh}
+            own |= {} if "device" in {**defaults, **shared} else {"device": f"{name}-{s.charger + 1}"}
             one = f"{name}-{s.charger + 1}-{arrive:%m%d-%H%M}"
             yield Entry(one, f"{FAMILY} {one}", {**defaults, **shared, **own}, places, place, row=True)

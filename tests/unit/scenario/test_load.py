@@ -363,6 +363,9 @@ def test_generated_sessions_are_those_of_the_generator(base: str, build: Load) -
     assert set(table.user["shortfall_eur_per_kwh"].tolist()) == {3.0}
     assert set(table.user["power_kw"].tolist()) == {11.0}
     assert set(table.user["efficiency"].tolist()) == {0.8}
+    points = dict(zip(table.ids, table.device, strict=True))  # one device, whoever is plugged in
+    assert all(session.startswith(f"{point}-") for session, point in points.items())
+    assert set(points.values()) <= {f"cars-{k}" for k in range(1, 7)}
 
 
 def test_an_asset_that_is_not_there_leaves_its_terms_out(base: str, build: Load) -> None:
