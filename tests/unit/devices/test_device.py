@@ -47,7 +47,8 @@ def house() -> FakeUnit:
 
 def charger(serial: str = "1234") -> FakeUnit:
     unit = FakeUnit()
-    unit.hold(SIM_CHARGER, {"model_name": "gridopt-sim-charger", "serial_number": serial, "current_max_a": 16.0})
+    known = {"model_name": "gridopt-sim-charger", "serial_number": serial, "state": "free", "current_max_a": 16.0}
+    unit.hold(SIM_CHARGER, known)
     return unit
 
 
