@@ -81,7 +81,7 @@ class Branch:
         self._order = itertools.count()
         self._open: list[tuple[float, int, _Node]] = []
         self.best: Answer | None = None
-        self.nodes = 0
+        self.nodes = self.pivots = 0
         if self._undecided(relaxed.x[self.columns]):
             self._open.append((root.bound, next(self._order), root))
         else:
@@ -93,16 +93,17 @@ class Branch:
         least = self._open[0][0] if self._open else np.inf
         return min(least, self.best.objective) if self.best is not None else least
 
-    def run(self, ceiling: float, slack: float, until: float) -> None:
+    def run(self, ceiling: float, slack: float, until: float, most: float = np.inf) -> None:
         """Search until nothing open lies more than ``slack`` EUR below the best point, or the clock says stop.
 
-        ``ceiling``: objective of a plan already known (inf = none); points above it are of no use.
+        ``ceiling``: objective of a plan already known (inf = none); points above it are of no use. ``most``: pivots
+        in all after which nothing is begun any more.
         """
         # Nodes start warm a few hundred pivots from their optimum: perturbed costs only have to be undone again.
         for session in (self.session, self._mate):
             session.option(PERTURBATION, 0.0)
         try:
-            while self._open and time.perf_counter() < until:
+            while self._open and time.perf_counter() < until and self.pivots < most:
                 if self._open[0][0] >= self._top(ceiling) - slack:
                     break
                 self._dive(heapq.heappop(self._open)[2], ceiling, slack, until)
@@ -144,6 +145,7 @@ class Branch:
         self, parent: _Node, part: tuple[Floats, Floats], answer: Answer, basis: Any, cutoff: float
     ) -> _Node | None:
         self.nodes += 1
+        self.pivots += answer.pivots
         self._count(answer)
         if answer.status == "cutoff":
             return _Node(max(cutoff, parent.bound), *part, None, parent.basis)

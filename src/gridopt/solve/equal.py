@@ -22,8 +22,6 @@ from gridopt.verify import Trace
 
 SLACK = 1e-6
 """How much less [of each stock's unit] counts as the same: what two summations of one day differ by."""
-MOST_S = 10.0
-"""Wall clock of the search where the plan's own large decisions cannot be kept, or few decisions make it cheap."""
 
 
 def ending_like(solution: Solution, other: Trace) -> Floats | None:
@@ -33,7 +31,7 @@ def ending_like(solution: Solution, other: Trace) -> Floats | None:
     """
     a = solution.assembly
     try:
-        return solve_around(_with_ends(a, other), solution.x, _other_emergencies(a, solution), MOST_S)
+        return solve_around(_with_ends(a, other), solution.x, _other_emergencies(a, solution))
     except (InfeasibleError, NoPlanError):
         return None
 

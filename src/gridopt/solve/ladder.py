@@ -1,10 +1,13 @@
 """The solver's rungs: LP → rounding → restricted MILP → full MILP; the published plan is always an LP.
 
 1. The LP relaxation; its objective is a proven bound. If it keeps every decision it is the optimum.
-2. Rounding of the decisions, both-ways flows cut where they occur, and a warm LP with the decisions held.
+2. Rounding of the decisions, both-ways flows cut where they occur, and a warm LP with the decisions held. A device
+   whose steps hang together (minimum times, a hold) decides by itself at the relaxation's prices, which raises the
+   bound.
 3. Where few decisions make it cheap: the full MILP, started from the best point so far.
 4. With large decisions (an engine, a node's direction) that do not average out: a MILP over those alone, all else
-   relaxed; its bound is the proof. Small decisions are rounded afterwards.
+   relaxed; its bound is the proof. Small decisions are rounded afterwards. Where few decisions leave the full MILP a
+   chance, this one looks at so many parts only.
 5. Where the gap is still missed: the full MILP with the time that is left.
 
 Emergencies (variables that exist only so that a plan exists) are shut at first; if no plan exists without them their
@@ -26,6 +29,8 @@ from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.inputs import Inputs
 from gridopt.model.programme import NONE
 from gridopt.solve.branch import Branch
+from gridopt.solve.devices import NEAR, Apart
+from gridopt.solve.gap import gauge
 from gridopt.solve.milp import Milp
 from gridopt.solve.rounding import TOLERANCE, is_whole
 from gridopt.solve.session import Answer
@@ -38,8 +43,11 @@ EMERGENCY_GAP = 1e-4
 """Emergencies are the least there can be but for this share, or for this many kWh."""
 MANY_DECISIONS = 2000
 """With more, HiGHS's own search of the whole is hopeless, and the large decisions have all the time."""
-SHARE_FIRST = 0.1
-"""Share of the time for the large decisions alone otherwise: they close in little time, or not at all."""
+PIVOTS_FIRST = 100_000
+"""Work of the search of the large decisions otherwise, and where no clock ends it: it closes with little or not at all.
+"""
+NODES = 200
+"""Parts that the full MILP looks at where no clock ends it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,8 @@ class Solution:
 
     ``x``: column values; ``price``, ``reduced``: duals of the final LP, decisions held. ``emergency``: the least
     weighted sum of emergencies [kWh], 0 on a normal day. ``rung`` names what proved the bound, ``stopped_by`` is
-    "clock" when a wall-clock limit ended a search. ``seconds`` and ``counters`` are per phase.
+    "clock" when a wall-clock limit ended a search, "work" when a limit of the work did. ``seconds`` and ``counters``
+    are per phase.
     """
 
     assembly: Assembly
@@ -70,13 +79,8 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        return relative_gap(self.assembly, self.x, self.objective, self.bound)
-
-
-def relative_gap(a: Assembly, x: Floats, objective: float, bound: float) -> float:
-    """gap_eur / max(|bound|, 1 % of the gross cash flow): stays meaningful when income cancels cost."""
-    gross = float(np.abs(a.lp.cost * x).sum()) + abs(a.lp.offset)
-    return max(objective - bound, 0.0) / max(abs(bound), 0.01 * gross, 1e-9)
+        """gap_eur over the money that flows, see ``gridopt.solve.gap``."""
+        return gauge(self.assembly).gap(self.x, self.objective, self.bound)
 
 
 def solve(inputs: Inputs, tell: Tell | None = None, until: float | None = None, explained: bool = True) -> Solution:
@@ -91,16 +95,16 @@ def solve(inputs: Inputs, tell: Tell | None = None, until: float | None = None, 
     return _Search(a, tell or (lambda _: None), until, explained, seconds).run()
 
 
-def solve_around(a: Assembly, x: Floats, emergency: float, limit_s: float) -> Floats:
+def solve_around(a: Assembly, x: Floats, emergency: float) -> Floats:
     """A good whole plan of a programme that differs a little from the one ``x`` solves; returns its columns.
 
     The large decisions are kept as ``x`` took them, unless few decisions make a new search cheap or no plan keeps them:
-    then it is planned anew for ``limit_s`` seconds. ``emergency``: the most that its emergencies may sum to [kWh].
-    Raises InfeasibleError or NoPlanError.
+    then it is planned anew. No clock ends a search, but its work: the same programme gives the same plan.
+    ``emergency``: the most that its emergencies may sum to [kWh]. Raises InfeasibleError or NoPlanError.
     """
 
     def search() -> _Search:
-        found = _Search(a, lambda _: None, time.perf_counter() + limit_s, explained=False)
+        found = _Search(a, lambda _: None, explained=False, clock=False)
         if emergency > 0:
             found.bench.allow_emergency(emergency)
         return found
@@ -115,20 +119,24 @@ class _Search:
         self,
         a: Assembly,
         tell: Tell,
-        until: float | None,
+        until: float | None = None,
         explained: bool = True,
         seconds: dict[str, float] | None = None,
+        clock: bool = True,
     ) -> None:
+        """``clock``: whether the target's time ends the searches, and not their work alone."""
         begin = time.perf_counter()
         self.a, self.inputs, self.tell, self.explained = a, a.inputs, tell, explained
         self.seconds = dict(seconds or {})
         self.stopped_by: str | None = None
         self._impossible = False
         self._mark = begin
-        self.bench = Workbench(a)
-        self._lap("pass")
+        self.clock = clock
         limit = time.perf_counter() + self.inputs.target.time_limit_s
-        self.until = limit if until is None else min(limit, until)
+        self.until = min(limit if clock else np.inf, np.inf if until is None else until)
+        self.bench = Workbench(a, self.until)
+        self.gauge = self.bench.gauge
+        self._lap("pass")
 
     def _lap(self, phase: str) -> None:
         now = time.perf_counter()
@@ -187,33 +195,47 @@ class _Search:
         if is_whole(self.a, relaxed.x):
             return relaxed, bound, "lp"
         self.tell("rounding the decisions")
-        best = better(best, self.bench.hold(relaxed, self.a.semi, self.a.whole))
+        best, bound, found = self._rounded(relaxed, best)
         rung = "rounding"
         self._lap("rounding")
         if self.is_cheap() and self._missed(best, bound, target.exact_gap):
             self.tell("deciding everything at once")
-            best, bound = self._full(relaxed, best, bound, target.exact_gap, min(self._left(), target.exact_limit_s))
+            limit = min(self._left(), target.exact_limit_s if self.clock else np.inf)
+            best, bound = self._full(relaxed, best, bound, target.exact_gap, limit)
             rung = "full MILP"
             self._lap("full milp")
         if self._impossible:
             return best, bound, rung
         if self._missed(best, bound, target.gap) and self.bench.large_count() and self._in_time():
             self.tell("deciding the large units")
+            self.bench.strengthen(found)
             best, bound = self._restricted(relaxed, best, bound)
             rung = "restricted MILP"
             self._lap("restricted milp")
-        if self._missed(best, bound, target.gap) and self._in_time():
+        if self._missed(best, bound, target.gap) and self.clock and self._in_time():
             self.tell("searching the last bit of the gap")
             best, bound = self._full(relaxed, best, bound, target.gap, self._left())
             rung = "full MILP"
             self._lap("full milp")
         return best, bound, rung
 
+    def _rounded(self, relaxed: Answer, best: Answer | None) -> tuple[Answer | None, float, list[Apart]]:
+        """The best of ``best`` and what rounding leaves, what is proven, and what devices found by themselves."""
+        every, gap = (self.a.semi, self.a.whole), self.inputs.target.gap
+        found = self.bench.apart(relaxed, *every)
+        bound = relaxed.objective + sum(f.raised for f in found)
+        best = better(best, self.bench.hold(relaxed, *every, found))
+        if found and self._missed(best, bound, gap):
+            best = better(best, self.bench.hold(relaxed, *every, self.bench.apart(relaxed, *every, NEAR)))
+        if self.bench.late:
+            self.stopped_by = "clock"
+        return best, bound, found
+
     def _missed(self, answer: Answer | None, bound: float, gap: float) -> bool:
-        return answer is None or relative_gap(self.a, answer.x, answer.objective, bound) > gap
+        return answer is None or self.gauge.gap(answer.x, answer.objective, bound) > gap
 
     def _finish(self, best: Answer, bound: float, rung: str) -> Solution:
-        gap = relative_gap(self.a, best.x, best.objective, bound)
+        gap = self.gauge.gap(best.x, best.objective, bound)
         status: Status = "time-limited"
         if gap <= OPTIMAL_GAP:
             status = "optimal"
@@ -223,7 +245,8 @@ class _Search:
         counters = {"rows": rows, "columns": columns, "nonzeros": nonzeros, "decisions": self.bench.decision_count()}
         return Solution(
             self.a, best.x, best.price, best.reduced, best.objective, min(bound, best.objective), status, rung,
-            self.bench.emergency, self.stopped_by, self.seconds, counters | self.bench.counters,
+            self.bench.emergency, None if status == "optimal" else self.stopped_by, self.seconds,
+            counters | self.bench.counters,
         )  # fmt: skip
 
     # --- rung 1: the relaxation, and emergencies where nothing else helps ---
@@ -297,8 +320,8 @@ class _Search:
         The gap wanted is shared: what rounding costs is measured at the first point, the search proves the rest.
         """
         bench = self.bench
-        decisions, left = self.bench.decision_count(), max(self._left(), 0.0)
-        until = self.until if decisions > MANY_DECISIONS else self.until - (1 - SHARE_FIRST) * left
+        few = bench.decision_count() <= MANY_DECISIONS
+        most = PIVOTS_FIRST if few or not self.clock else np.inf
         again = bench.run()
         search = Branch(
             bench.session,
@@ -313,24 +336,21 @@ class _Search:
         gap = self.inputs.target.gap
         for share in (0.9, 0.6, 0.3, 0.1):
             ceiling = best.objective if best is not None else np.inf
-            search.run(ceiling, share * gap * self._size(relaxed, bound), until)
-            bound = max(bound, search.bound)
+            search.run(ceiling, share * gap * self.gauge.size(relaxed.x, bound), self.until, most)
             if search.best is not None:
-                best = better(best, self.bench.around(search.best.x))
-            if time.perf_counter() >= until:
-                self.stopped_by = "clock"
-                break
+                best = better(best, bench.around(search.best.x))
+            if np.isfinite(search.bound) or best is not None:
+                bound = max(bound, min(search.bound, best.objective if best is not None else np.inf))
             if not self._missed(best, bound, gap):
+                break
+            if self._left() <= 0 or search.pivots >= most:
+                self.stopped_by = "clock" if self._left() <= 0 else None if self.clock else "work"
                 break
         return best, bound
 
     def _note(self, answer: Answer) -> None:
         self.bench.count(answer, "lps")
         self.bench.counters["nodes"] += 1
-
-    def _size(self, point: Answer, bound: float) -> float:
-        """What a gap is relative to [EUR]."""
-        return 1.0 / max(relative_gap(self.a, point.x, bound + 1.0, bound), 1e-12)
 
     # --- rung 4: everything ---
 
@@ -343,16 +363,15 @@ class _Search:
         end = time.perf_counter() + limit
         share = 0.9
         while share > 0.01:
-            slack = share * wanted * self._size(best or relaxed, bound)
+            slack = share * wanted * self.gauge.size((best or relaxed).x, bound)
             answer = self._branch(milp, best.x if best is not None else None, slack, end - time.perf_counter())
             if answer.status == "infeasible":
                 self._impossible = best is None
                 break
             bound = max(bound, answer.bound)
-            if not answer.has_point:
-                break
-            best = better(best, self.bench.exactly(answer, milp))
-            if not self._missed(best, bound, wanted) or time.perf_counter() >= end:
+            if answer.has_point:
+                best = better(best, self.bench.exactly(answer, milp))
+            if answer.status == "limit" or not answer.has_point or not self._missed(best, bound, wanted):
                 break
             first, second = self.bench.devices_both_ways(answer.x)
             if len(first):
@@ -362,7 +381,7 @@ class _Search:
         return best, bound
 
     def _branch(self, milp: Milp, start: Floats | None, slack: float, limit: float) -> Answer:
-        answer = self.bench.count(milp.run(start, slack, limit), "milps")
+        answer = self.bench.count(milp.run(start, slack, limit, None if self.clock else NODES), "milps")
         if answer.status == "limit":
-            self.stopped_by = "clock"
+            self.stopped_by = "clock" if self.clock else "work"
         return answer

@@ -50,14 +50,17 @@ class Milp:
             self._binaries.append(lambda point: (point[first] > point[second]).astype(np.float64))
             self.excluded = np.concatenate([self.excluded[0], first]), np.concatenate([self.excluded[1], second])
 
-    def run(self, start: Floats | None, slack: float, limit: float) -> Answer:
+    def run(self, start: Floats | None, slack: float, limit: float, nodes: int | None = None) -> Answer:
         """Branch and bound until ``slack`` [the objective's unit] is left; ``x`` has the programme's own columns.
 
+        ``limit`` seconds end it with the status "limit", or so many ``nodes``.
         HiGHS 1.15 at times reports a point it was handed as optimal after presolve, without a search and with that
         point's objective as the bound (1 start in about 1,000): such an answer is asked for again without the start.
         """
         if limit <= 0.01:
             return NOTHING
+        if nodes is not None:
+            self.session.option("mip_max_nodes", nodes)
         if start is not None:
             self.session.start_from(np.concatenate([start, *(of(start) for of in self._binaries)]))
         answer = self.session.run(limit, slack=slack)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
 from gridopt.assets.base import Floats, Ints
 from gridopt.model.assemble import Assembly, SemiSet, WholeSet
+from gridopt.model.layout import Block
 from gridopt.model.programme import NONE
+from gridopt.solve import devices
+from gridopt.solve.devices import Apart
+from gridopt.solve.gap import gauge
 from gridopt.solve.milp import Milp
 from gridopt.solve.rounding import (
     TOLERANCE,
@@ -24,19 +29,25 @@ from gridopt.solve.session import Answer, Session
 
 EMERGENCY_SLACK_KWH = 1e-5
 """What the least emergencies may be exceeded by: at a solver's own tolerance it finds the best plan cut off."""
+APART_SHARE = 0.1
+"""Share of the gap wanted that the searches of single devices may leave together."""
 
 
 class Workbench:
     """A programme, the bounds in force on it, and what all runs together counted.
 
     Emergencies are shut at first. Every method leaves the bounds as it found them, but those that say otherwise.
+    ``until``: a ``time.perf_counter`` value after which no device is looked at apart; ``late``: whether one was not.
     """
 
-    def __init__(self, a: Assembly) -> None:
-        self.a = a
-        self.counters = {"pivots": 0, "nodes": 0, "lps": 0, "milps": 0}
+    def __init__(self, a: Assembly, until: float = np.inf) -> None:
+        self.a, self.until, self.late = a, until, False
+        self.gauge = gauge(a)
+        self.counters = {"pivots": 0, "nodes": 0, "lps": 0, "milps": 0, "apart": 0}
+        self._rows: list[_Row] = []
+        self._cuts: list[tuple[_Row, Block]] = []
         self.emergency, self._most = 0.0, np.inf
-        self._cap_row: int | None = None
+        self._cap: _Row | None = None
         self.session = Session(a.lp)
         self.lower, self.upper = a.lp.lower.copy(), a.lp.upper.copy()
         self._shut = np.setdiff1d(a.emergencies, a.pinned)
@@ -57,11 +68,15 @@ class Workbench:
 
     def large(self) -> tuple[list[SemiSet], list[WholeSet]]:
         """The decisions that do not average out over a district."""
-        return [s for s in self.a.semi if s.large], [w for w in self.a.whole if w.large]
+        return [s for s in self.a.semi if self._is_large(s)], [w for w in self.a.whole if self._is_large(w)]
 
     def small(self) -> tuple[list[SemiSet], list[WholeSet]]:
         """The decisions that do."""
-        return [s for s in self.a.semi if not s.large], [w for w in self.a.whole if not w.large]
+        return [s for s in self.a.semi if not self._is_large(s)], [w for w in self.a.whole if not self._is_large(w)]
+
+    def _is_large(self, s: SemiSet | WholeSet) -> bool:
+        """Not where a row says by now what the decisions of a device cost at least."""
+        return s.large and all(block is not s.block for _, block in self._cuts)
 
     def large_count(self) -> int:
         semi, whole = self.large()
@@ -96,7 +111,13 @@ class Workbench:
     # --- emergencies ---
 
     def open_emergencies(self) -> Floats:
-        """Free the emergency variables; returns the cost vector that sums them in kWh."""
+        """Free the emergency variables; returns the cost vector that sums them in kWh.
+
+        What was found of devices while they were shut holds no more.
+        """
+        for row, _ in self._cuts:
+            self._limit(row, -np.inf, np.inf)
+        self._cuts = []
         e = self._shut
         self.lower[e], self.upper[e] = self.a.lp.lower[e], self.a.lp.upper[e]
         self.session.bounds(e, self.lower[e], self.upper[e])
@@ -117,20 +138,15 @@ class Workbench:
         """Hold the emergencies' weighted sum at its least value; inf lets it free again."""
         self.emergency = max(total, 0.0) if np.isfinite(total) else 0.0
         self._most = self.emergency * (1 + 1e-6) + EMERGENCY_SLACK_KWH if np.isfinite(total) else np.inf
-        if self._cap_row is None:
-            self._cap_row = self._add_cap(self.session)
-        self.session.row_bounds(self._cap_row, -np.inf, self._most)
+        if self._cap is None:
+            self._cap = self._add(self.a.emergencies, self.a.emergency_weight, -np.inf, self._most)
+        self._limit(self._cap, -np.inf, self._most)
         # What the sum implies for each: with infinite bounds under that row HiGHS's presolve cuts off optima.
         e, weight = self.a.emergencies, self.a.emergency_weight
         free = np.isin(e, self._shut)
         e, weight = e[free], weight[free]
         self.upper[e] = np.minimum(self.a.lp.upper[e], np.maximum(self._most / weight, self.lower[e]))
         self.session.bounds(e, self.lower[e], self.upper[e])
-
-    def _add_cap(self, session: Session) -> int:
-        most, start = np.array([self._most]), np.array([0])
-        row = session.add_rows(np.array([-np.inf]), most, start, self.a.emergencies, self.a.emergency_weight)
-        return int(row[0])
 
     def allow_emergency(self, total: float) -> None:
         """Open the emergencies up to a known sum [kWh]."""
@@ -139,25 +155,44 @@ class Workbench:
 
     # --- decisions held ---
 
-    def hold(self, point: Answer, semi: list[SemiSet], whole: list[WholeSet]) -> Answer | None:
+    def apart(self, point: Answer, semi: list[SemiSet], whole: list[WholeSet], near: float = 0.0) -> list[Apart]:
+        """What the devices whose steps hang together would decide by themselves at an LP's prices."""
+        who = devices.undecided(self.a, point.x, semi, whole)
+        self.counters["apart"] += len(who)
+        slack = APART_SHARE * self.a.inputs.target.gap * self.gauge.size(point.x, point.objective) / max(len(who), 1)
+        found = devices.solve_apart(self.a, point, self.lower, self.upper, who, slack, near, self.until)
+        self.late |= len(found) < len(who)
+        return found
+
+    def strengthen(self, found: list[Apart]) -> None:
+        """Add what devices found apart cost at least as rows of the programme."""
+        for f in found:
+            if f.raised > 0:
+                columns, coefficients, least = f.row()
+                self._cuts.append((self._add(columns, coefficients, least, np.inf), f.device.block))
+
+    def hold(
+        self, point: Answer, semi: list[SemiSet], whole: list[WholeSet], found: Sequence[Apart] = ()
+    ) -> Answer | None:
         """The LP with the given sets rounded at ``point``, and both-ways flows cut; None when it has no plan.
 
-        Leaves the session's bounds as they were.
+        ``found``: devices that decided by themselves. Leaves the session's bounds as they were.
         """
         touched: list[Ints] = []
+        x = devices.merged(point.x, found)
 
         def hold(columns: Ints, lower: Floats, upper: Floats) -> None:
             self.session.bounds(columns, lower, upper)
             touched.append(columns)
 
         for s in semi:
-            columns, lower, upper = round_semi(s, point.x, self.upper, self._node_price(s, point.price))
+            columns, lower, upper = round_semi(s, x, self.upper, self._node_price(s, point.price))
             hold(columns, np.maximum(lower, self.lower[columns]), np.minimum(upper, self.upper[columns]))
         for w in whole:
-            columns, lower, upper = round_whole(w, point.x, self.upper)
+            columns, lower, upper = round_whole(w, x, self.upper)
             free = self.lower[columns] < self.upper[columns]
             hold(columns[free], lower[free], upper[free])
-        hold(*self._cut(point.x))
+        hold(*self._cut(x))
         answer = self.run()
         for _ in range(20):
             if answer.status != "optimal":
@@ -216,7 +251,8 @@ class Workbench:
             held = self.run()
             if held.status != "optimal" or is_whole(self.a, held.x):
                 return held if held.status == "optimal" else None
-            return self.hold(held, *self.small())
+            small = self.small()
+            return self.hold(held, *small, self.apart(held, *small))
 
     @contextmanager
     def taken(self, x: Floats, semi: list[SemiSet], whole: list[WholeSet], pairs: tuple[Ints, Ints]) -> Iterator[None]:
@@ -251,15 +287,44 @@ class Workbench:
         """A second session with the programme as it stands."""
         mate = Session(self.a.lp)
         mate.bounds(np.arange(len(self.lower)), self.lower, self.upper)
-        if self._cap_row is not None:
-            self._add_cap(mate)
-        return mate
+        return self._extended(mate)
 
     def milp(self) -> Milp:
         milp = Milp(self.a.lp, self.lower, self.upper, self.a.semi, self.a.whole)
-        if self._cap_row is not None:
-            self._add_cap(milp.session)
+        self._extended(milp.session)
         return milp
+
+    # --- rows beside the programme's own: in every session the same, in one order ---
+
+    def _add(self, columns: Ints, coefficients: Floats, low: float, high: float) -> _Row:
+        row = _Row(columns, coefficients, low, high)
+        self._rows.append(row)
+        row.number = row.append_to(self.session)
+        return row
+
+    def _limit(self, row: _Row, low: float, high: float) -> None:
+        row.low, row.high = low, high
+        self.session.row_bounds(row.number, low, high)
+
+    def _extended(self, session: Session) -> Session:
+        for row in self._rows:
+            row.append_to(session)
+        return session
+
+
+@dataclass
+class _Row:
+    """A row added to the programme, and the number it has there."""
+
+    columns: Ints
+    coefficients: Floats
+    low: float
+    high: float
+    number: int = -1
+
+    def append_to(self, session: Session) -> int:
+        low, high, start = np.array([self.low]), np.array([self.high]), np.array([0])
+        return int(session.add_rows(low, high, start, self.columns, self.coefficients)[0])
 
 
 def better(one: Answer | None, other: Answer | None) -> Answer | None:
