@@ -24,7 +24,7 @@ UNKNOWN = "nobody knows what the device does when gridopt is gone"
 
 @click.group(epilog=common.example("gridopt device scan 10.0.4.7", "gridopt device read my-meter.toml --at 10.0.4.7"))
 def device() -> None:
-    """Find, read and list devices; check adapters.
+    """Find and read devices; check their adapters.
 
     An adapter is a file that says how one model of device is read and written; docs/add-a-device.md writes one.
     """
@@ -116,9 +116,10 @@ def over(command: Any) -> Any:
 def scan(at: str, units: str, rtu: bool, baud: int, parity: str, as_json: bool) -> None:
     """Find out what answers at an address.
 
-    A host and port, or a serial port such as /dev/ttyUSB0. Follows the chain of SunSpec models, and tries the identity probe of every adapter that ships: certain (a name or
-    code reads as it should), likely (SunSpec models, or several plausible values) or possible (one plausible value).
-    Only reads. Exit code 14 where nobody answers.
+    The address is a host, with a port where it is not 502, or a serial port such as /dev/ttyUSB0. Follows the chain of
+    SunSpec models, and tries the identity probe of every adapter that ships: certain (a name or code reads as it
+    should), likely (SunSpec models, or several plausible values) or possible (one plausible value). Only reads. Exit
+    code 14 where nobody answers.
     """
     import asyncio
 
@@ -180,9 +181,10 @@ def read(
 ) -> None:
     """Read devices, of a site or at an address.
 
-    Devices of the site by their names, all of them without a name; or one, with an adapter FILE and --at. What cannot be trusted has no value, and says why: missing (the device has none), out-of-range (not plausible),
-    stale (it no longer moves) or failed (no answer). With --watch and --json there is one document a line. Exit code
-    14 where a device does not answer.
+    Devices of the site by their names, all of them without a name; or one, with an adapter FILE and --at. What cannot
+    be trusted has no value, and says why: missing (the device has none), out-of-range (not plausible), stale (it no
+    longer moves) or failed (no answer). With --watch and --json there is one document a line. Exit code 14 where a
+    device does not answer.
     """
     import asyncio
 
