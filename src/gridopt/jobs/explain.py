@@ -33,6 +33,7 @@ from gridopt.solve.explain import (
 )
 from gridopt.solve.held import take_up
 from gridopt.solve.ladder import Solution, Status, solve
+from gridopt.solve.reach import Reach, goal_columns, reach
 from gridopt.solve.short import fallen_short
 from gridopt.store import run_folder
 from gridopt.store.run_folder import Run
@@ -49,7 +50,9 @@ PLAN_LIMIT_S, LONGER = 10.0, 10.0
 """How long each of them may take: so many seconds; so many times what the plan explained took, where there is time."""
 SEARCHES = ("lp", "rounding", "emergency", "restricted milp", "full milp")
 """Phases of a run's search for its plan."""
-NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN, HELD_SHOWN = 12, 10, 3, 6
+NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN, HELD_SHOWN, MISSED_SHOWN = 12, 10, 3, 6, 8
+ALL = 0.995
+"""A share that is as good as all."""
 SAME_EUR = 5e-5
 CENT_EUR = 0.005
 ANY_MORE = "heat demand, hot water and sun stay as they are"
@@ -70,11 +73,14 @@ def explain(folder: Path, tell: Tell, time_limit_s: float = TIME_LIMIT_S) -> dic
         tell("the recorded plan does not hold any more: planning the day again")
         solution = solve(inputs)
     devices = movable(inputs, solution.assembly.schedule(solution.x))
-    alternatives, changes = _other_plans(solution, devices[:DEVICES], _InTime(time_limit_s, said.seconds), tell)
+    in_time = _InTime(time_limit_s, said.seconds)
+    missed = [_why_missed(solution, m, in_time, tell) for m in said.missed] if recorded else []
+    alternatives, changes = _other_plans(solution, devices[:DEVICES], in_time, tell)
     return {
         "format": 1,
         "plan_id": said.plan_id,
         **_quality(said, solution, recorded),
+        "missed": missed,
         "limits": [_limit(inputs, b) for b in _open_sides(inputs, binding_limits(solution))[:LIMITS]],
         "peaks": [_peak(inputs, b) for b in binding_peaks(solution)],
         "prices": _prices(solution, _recorded_prices(run, inputs) if recorded else marginal_prices(solution)),
@@ -84,6 +90,16 @@ def explain(folder: Path, tell: Tell, time_limit_s: float = TIME_LIMIT_S) -> dic
         "would_change": [_change(c) for c in sorted(changes, key=lambda c: (-c.size_eur, c.what))],
         "time_limit_s": time_limit_s,
     }
+
+
+@dataclass(frozen=True)
+class _Missed:
+    """A goal that a run's summary says its plan misses."""
+
+    id: str
+    kind: str
+    quantity: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -97,6 +113,7 @@ class _Said:
     proof: str
     emergency: float
     cost: Mapping[str, tuple[float, str]]
+    missed: tuple[_Missed, ...]
     seconds: float
 
 
@@ -117,9 +134,17 @@ def _said(run: Run) -> _Said:
         status = s["status"]
         if status not in get_args(Status):
             raise ValueError(f"status = {status}")
-        return _Said(str(s["plan_id"]), numbers[0], numbers[1], status, str(s["proof"]), numbers[2], cost, seconds)
+        missed = tuple(_goal_missed(f) for f in s["shortfalls"])
+        objective, bound, emergency = numbers
+        return _Said(str(s["plan_id"]), objective, bound, status, str(s["proof"]), emergency, cost, missed, seconds)
     except run_folder.DAMAGES as e:
         raise DataError("the summary of the run is damaged: {why}", why=repr(e)) from e
+
+
+def _goal_missed(f: Mapping[str, Any]) -> _Missed:
+    amount = f"{_finite(f['amount']):.3g} {f['unit']}".rstrip()
+    words = f"exceeded by {amount}" if f["what"] == "commitment" else f"{f['goal']} short by {amount}"
+    return _Missed(str(f["id"]), str(f["kind"]), str(f["quantity"]), words)
 
 
 def _finite(value: Any) -> float:
@@ -127,6 +152,24 @@ def _finite(value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{value} is no finite number")
     return number
+
+
+def _why_missed(solution: Solution, m: _Missed, in_time: _InTime, tell: Tell) -> dict[str, Any]:
+    """A goal missed, and whether it could be met: emergencies come before money, so no plan misses less of those."""
+    found: Reach | None = Reach(1.0) if m.kind == "emergency" else None
+    columns = goal_columns(solution.assembly, m.id, m.quantity)
+    if m.kind != "emergency" and columns is not None and not in_time.is_over:
+        tell(f"why a goal is missed: {m.id}")
+        found = reach(solution, columns)
+    return {
+        "id": m.id,
+        "kind": m.kind,
+        "quantity": m.quantity,
+        "words": m.words,
+        "out_of_reach": None if found is None else found.out_of_reach,
+        "met": None if found is None else found.met,
+        "extra_eur": None if found is None else _number(found.extra_eur),
+    }
 
 
 def _other_plans(
@@ -156,9 +199,13 @@ class _InTime:
         self._end = time.perf_counter() + time_limit_s
         self._plan_s = max(PLAN_LIMIT_S, min(LONGER * plan_s, time_limit_s))
 
+    @property
+    def is_over(self) -> bool:
+        return time.perf_counter() >= self._end
+
     def __call__(self, inputs: Inputs) -> Solution:
         now = time.perf_counter()
-        if now >= self._end:
+        if self.is_over:
             raise NoPlanError("no time was left")
         return solve(inputs, until=now + self._plan_s, explained=False)
 
@@ -344,6 +391,7 @@ def words(doc: Doc) -> str:
     """The explanation as text for a terminal."""
     blocks = [
         _head_words(doc),
+        _missed_goal_words(doc),
         _limit_words(doc["limits"], doc["peaks"]),
         _price_words(doc["prices"]),
         _why_words(doc["why"], doc["other_devices"]),
@@ -367,6 +415,31 @@ def _head_words(doc: Doc) -> str:
         f"{head}\nThe recorded plan ({doc['recorded_eur']:.2f} EUR) does not hold in this version of gridopt: what "
         "follows is about the plan that it makes today."
     )
+
+
+def _missed_goal_words(doc: Doc) -> str:
+    """Goals missed, each with its reason; of many the first."""
+    lines = [f"  {m['id']}: {m['words']}: {_reason(m, doc['gap_eur'])}" for m in doc["missed"]]
+    shown, rest = lines[:MISSED_SHOWN], len(lines) - MISSED_SHOWN
+    if rest > 0:
+        shown.append(f"  … and {rest} more")
+    return "\n".join(["Goals that fall short, and why:", *shown]) if lines else ""
+
+
+def _reason(m: Doc, gap_eur: float) -> str:
+    out, met, extra = m["out_of_reach"], m["met"], m["extra_eur"]
+    if out is None or (extra is None and out < ALL):
+        return "whether a plan could meet it was not found in time"
+    if out >= ALL:
+        return "no plan can meet it"
+    if extra <= max(gap_eur, CENT_EUR):
+        cost = f"would cost no more than missing it, as far as the proof can tell ({max(gap_eur, CENT_EUR):.2g} EUR)"
+    else:
+        cost = f"would cost {_eur(extra)} EUR more than missing it"
+    if met >= ALL:
+        return f"meeting it {cost}"
+    known = f"{100 * out:.0f} % of it no plan can meet; " if out > 1.0 - ALL else ""
+    return f"{known}meeting {100 * met:.0f} % of it {cost}"
 
 
 def _eur(value: float) -> str:

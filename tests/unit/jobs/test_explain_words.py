@@ -176,7 +176,7 @@ def said_of(**given: Any) -> str:
     quiet = {
         "format": 1, "plan_id": "p", "recorded": True, "recorded_eur": 1.0, "objective_eur": 1.0, "gap_eur": 0.0,
         "short": {}, "blended": False, "penalty_eur": 0.0, "peak_eur": 0.0,
-        "limits": [], "peaks": [], "prices": {}, "why": [], "other_devices": 0, "held": [],
+        "limits": [], "peaks": [], "prices": {}, "why": [], "other_devices": 0, "held": [], "missed": [],
         "would_change": [], "time_limit_s": 20.0,
     }  # fmt: skip
     return job.words({**quiet, **given})
@@ -245,6 +245,32 @@ def test_a_plan_that_falls_short_says_so_first() -> None:
     assert "(cost 1.00 EUR, 0.80 EUR of it for the month's highest powers)" in said_of(peak_eur=0.8)
     assert "(counts for 1.00 EUR)" in said_of(blended=True)
     assert "(cost 1.00 EUR, 0.40 EUR of it penalties for goals missed" in said_of(penalty_eur=0.4)
+
+
+@pytest.mark.parametrize(
+    ("out", "met", "extra", "words"),
+    [
+        (1.0, 0.0, None, "no plan can meet it"),
+        (0.0, 1.0, 3.0, "meeting it would cost 3.00 EUR more than missing it"),
+        (0.2, 0.8, 4.8, "20 % of it no plan can meet; meeting 80 % of it would cost 4.80 EUR more than missing it"),
+        (0.0, 0.5, 4.8, "meeting 50 % of it would cost 4.80 EUR more than missing it"),
+        (0.0, 1.0, 0.2, "meeting it would cost no more than missing it, as far as the proof can tell (0.3 EUR)"),
+        (0.0, 0.0, None, "whether a plan could meet it was not found in time"),
+        (None, None, None, "whether a plan could meet it was not found in time"),
+    ],
+)
+def test_a_goal_missed_says_why(out: float | None, met: float | None, extra: float | None, words: str) -> None:
+    goal = {"id": "car", "words": "energy by departure short by 8 kWh", "out_of_reach": out, "met": met}
+    said = said_of(missed=[{**goal, "extra_eur": extra}], gap_eur=0.3)
+    assert f"Goals that fall short, and why:\n  car: energy by departure short by 8 kWh: {words}\n" in said
+
+
+def test_goals_missed_are_told_with_their_reasons(kept: Callable[[Inputs], Path], district: District) -> None:
+    """Of car-a's 100 kWh seven hours at 11 kW bring 70.84; all that can be had counts more than it costs."""
+    doc = explained(kept(district(energy_kwh=100.0)))
+    (car,) = (m for m in doc["missed"] if m["id"] == "car-a")
+    assert (car["kind"], car["out_of_reach"]) == ("penalty", 1.0)
+    assert "  car-a: energy by departure short by 29.2 kWh: no plan can meet it" in job.words(doc).splitlines()
 
 
 def limit(value: float) -> dict[str, Any]:
