@@ -59,16 +59,22 @@ def _diffuse(power: Floats, least: Floats, most: Floats) -> npt.NDArray[np.bool_
     return on
 
 
-def round_whole(w: WholeSet, x: Floats, upper: Floats) -> Fix:
+def round_whole(w: WholeSet, x: Floats, upper: Floats, follows: bool = False) -> Fix:
     """Hold 0/1 columns at their nearest whole value; of a one-of-many device the largest becomes 1.
 
     What opens a row is opened wherever the relaxation opens it a little: at the nearest value most rows would shut.
+    ``follows``: the device has another such set, within so many steps of this one: each becomes 1 at its median, which
+    keeps every distance that the relaxed sums so far keep.
     """
     value = x[w.columns]
     if w.one_of:
         one = np.zeros_like(value)
-        best = np.where(upper[w.columns] > 0.5, value, -1.0).argmax(1)
-        chosen = value.sum(1) > 0.5
+        total = value.sum(1)
+        if follows:
+            best = (value.cumsum(1) >= 0.5 * total[:, None] - TOLERANCE).argmax(1)
+        else:
+            best = np.where(upper[w.columns] > 0.5, value, -1.0).argmax(1)
+        chosen = total > 0.5
         one[np.flatnonzero(chosen), best[chosen]] = 1.0
     elif w.opens is not None:
         one = np.ceil(value - TOLERANCE)

@@ -189,7 +189,7 @@ class Workbench:
             columns, lower, upper = round_semi(s, x, self.upper, self._node_price(s, point.price))
             hold(columns, np.maximum(lower, self.lower[columns]), np.minimum(upper, self.upper[columns]))
         for w in whole:
-            columns, lower, upper = round_whole(w, x, self.upper)
+            columns, lower, upper = round_whole(w, x, self.upper, self._follows(w))
             free = self.lower[columns] < self.upper[columns]
             hold(columns[free], lower[free], upper[free])
         hold(*self._cut(x))
@@ -206,6 +206,10 @@ class Workbench:
         back = np.unique(np.concatenate([NONE, *touched]))
         self.session.bounds(back, self.lower[back], self.upper[back])
         return answer if answer.status == "optimal" and is_whole(self.a, answer.x) else None
+
+    def _follows(self, w: WholeSet) -> bool:
+        """Whether the devices of a one-of-many set have another one (a dryer after a wash)."""
+        return w.one_of and any(v is not w and v.one_of and v.block is w.block for v in self.a.whole)
 
     def _without_idle(self, answer: Answer, hold: Callable[[Ints, Floats, Floats], None]) -> Answer:
         """Without what was opened for nothing: an hour of breach is not paid for where nothing breaches."""

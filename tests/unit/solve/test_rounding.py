@@ -15,7 +15,8 @@ from gridopt.model.assemble import PairSet, SemiSet, WholeSet, assemble
 from gridopt.model.inputs import Pin
 from gridopt.solve.rounding import both_ways, is_whole, round_semi, round_whole
 from gridopt.solve.session import Session
-from tests.support.districts import EXACT, Device, Sketch, energy_price, hours, node
+from gridopt.solve.workbench import Workbench
+from tests.support.districts import EXACT, Device, Sketch, energy_price, hours, node, peak_price
 
 Rounding = Literal["budget", "diffusion"]
 
@@ -179,13 +180,13 @@ def test_the_mean_is_kept_to_half_a_step(power: Floats, tenths: int) -> None:
 # --- whole columns ---------------------------------------------------------------------------------------------------
 
 
-def whole(values: Any, upper: Any = 1.0, one_of: bool = False) -> list[list[float]]:
+def whole(values: Any, upper: Any = 1.0, one_of: bool = False, follows: bool = False) -> list[list[float]]:
     x = np.atleast_2d(np.asarray(values, np.float64))
     most = np.array(np.broadcast_to(upper, x.shape), np.float64)
     columns = 3 + np.arange(x.size).reshape(x.shape)
     pad = np.full(3, 0.9)
     held, low, high = round_whole(
-        WholeSet(columns, one_of, False), np.concatenate([pad, x.ravel()]), np.concatenate([pad, most.ravel()])
+        WholeSet(columns, one_of, False), np.concatenate([pad, x.ravel()]), np.concatenate([pad, most.ravel()]), follows
     )
     assert held.tolist() == columns.ravel().tolist()
     np.testing.assert_array_equal(low, high)
@@ -199,6 +200,33 @@ def test_whole_columns_go_to_the_nearest() -> None:
 
 def test_one_of_many_is_the_largest() -> None:
     assert whole([[0.2, 0.45, 0.35], [0.5, 0.5, 0.0]], one_of=True) == [[0, 1, 0], [1, 0, 0]]
+
+
+def test_one_of_many_that_follows_another_keeps_its_distance() -> None:
+    """Two steps after the first at most: each at its own largest they would lie three apart."""
+    first, second = [[0.4, 0.3, 0.3, 0.0, 0.0], [0.0, 0.0, 0.4, 0.6, 0.0]]
+    assert whole([first, second], one_of=True) == [[1, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
+    assert whole([first, second], one_of=True, follows=True) == [[0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]
+    assert whole([[0.3, 0.3, 0.0], [0.2, 0.2, 0.0]], one_of=True, follows=True) == [[1, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pairs_are_rounded_to_a_plan(seed: int) -> None:
+    """Washes and dryers under a peak price: every relaxed pair becomes two runs that follow each other."""
+    rng, axis = np.random.default_rng(seed), hours(24)
+    machines = [
+        Device(f"wash-{k}", "shiftable-load", ("grid",), {
+            "profile_kw": [2.0, 0.5], "earliest": float(rng.integers(0, 8)), "latest": float(rng.integers(16, 25)),
+            "then_profile_kw": [1.5, 1.5], "then_gap_max_h": float(rng.integers(1, 6)), "skip_eur": 50.0,
+        })
+        for k in range(12)
+    ]  # fmt: skip
+    use = Device("use", "load", ("grid",), {"power_kw": rng.uniform(0, 8, 24)})
+    contracts = (energy_price(axis, "grid", rng.uniform(0.1, 0.3, 24)), peak_price(axis, "grid", 3.0))
+    bench = Workbench(assemble(Sketch(axis, (node(axis, "grid"),), (use, *machines), contracts).inputs()))
+    relaxed = bench.run()
+    assert not is_whole(bench.a, relaxed.x)
+    assert bench.hold(relaxed, bench.a.semi, bench.a.whole) is not None
 
 
 def test_one_of_many_rests_where_the_relaxation_mostly_rests() -> None:
