@@ -22,9 +22,10 @@ store_option = click.option(
 @click.command("import", epilog=common.example("gridopt import smard prices.csv --store store", "gridopt import"))
 @click.argument("kind", required=False)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--mapping", type=click.Path(path_type=Path), help="For the kind table: what its columns are.")
 @store_option
 @common.json_option
-def import_(kind: str | None, files: tuple[Path, ...], place: str | None, as_json: bool) -> None:
+def import_(kind: str | None, files: tuple[Path, ...], mapping: Path | None, place: str | None, as_json: bool) -> None:
     """Take files into the store.
 
     KIND says what the FILES (or folders of files) are; without it, the kinds are listed. What was repaired, flagged or
@@ -46,7 +47,7 @@ def import_(kind: str | None, files: tuple[Path, ...], place: str | None, as_jso
         raise UsageError("no files are named: gridopt import {kind} FILE", kind=kind)
     store = None if place is None else SeriesStore.open(place)
     taken = []
-    for one in collect.take_in(collect.files_in(files), KINDS[kind], store, common.now()):
+    for one in collect.take_in(collect.files_in(files), KINDS[kind].opened(mapping), store, common.now()):
         taken.append(one)
         if not as_json:
             _tell(one, store is not None)

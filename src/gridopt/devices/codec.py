@@ -46,22 +46,6 @@ SUNSPEC_ABSENT = {
 }
 """Bits that mean "not available" in SunSpec. An accumulator, whose code is 0, says so itself."""
 
-WIRE: dict[str, dict[str, Fraction]] = {
-    "kW": {"mW": Fraction(1, 10**6), "W": Fraction(1, 1000), "kW": Fraction(1), "MW": Fraction(1000)},
-    "kWh": {"Wh": Fraction(1, 1000), "kWh": Fraction(1), "MWh": Fraction(1000)},
-    "V": {"mV": Fraction(1, 1000), "V": Fraction(1), "kV": Fraction(1000)},
-    "A": {"mA": Fraction(1, 1000), "A": Fraction(1)},
-    "Hz": {"mHz": Fraction(1, 1000), "Hz": Fraction(1)},
-    "°C": {"°C": Fraction(1)},
-    "K": {"K": Fraction(1)},
-    "s": {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600)},
-    "h": {"s": Fraction(1, 3600), "min": Fraction(1, 60), "h": Fraction(1)},
-    "m³": {"l": Fraction(1, 1000), "m³": Fraction(1)},
-    "m³/h": {"l/h": Fraction(1, 1000), "l/min": Fraction(60, 1000), "m³/h": Fraction(1)},
-    "": {"%": Fraction(1, 100), "": Fraction(1)},
-}
-"""Unit of gridopt → units that documents write → factor."""
-
 
 class Quality(StrEnum):
     """What a reading is worth. Only what is good or guessed has a value; a guess is never taken for a measurement."""

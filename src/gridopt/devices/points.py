@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from gridopt.devices.codec import FLOATS, FORMATS, REGISTERS, SUNSPEC_ABSENT, WIRE, Codec
+from gridopt.devices.codec import FLOATS, FORMATS, REGISTERS, SUNSPEC_ABSENT, Codec
 from gridopt.devices.mistakes import Report
 from gridopt.devices.schema import BIT_TABLES, TIMER, VALUE, WRITTEN_TABLES, Link
 from gridopt.devices.schema import Point as Said
-from gridopt.units import SUFFIXES, unit_of
+from gridopt.units import SUFFIXES, WIRE, unit_of
 from gridopt.written.report import Where
 from gridopt.written.words import did_you_mean, listed, quoted
 

@@ -64,7 +64,7 @@ class Series:
 
 QUALITIES = ("good", "guessed", "stale", "out-of-range", "missing", "failed")
 """The qualities of a reading, by their code."""
-GOOD, GUESSED, MISSING = QUALITIES.index("good"), QUALITIES.index("guessed"), QUALITIES.index("missing")
+GOOD, OUT_OF_RANGE, MISSING = (QUALITIES.index(name) for name in ("good", "out-of-range", "missing"))
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 
+from gridopt.errors import UsageError
 from gridopt.intake.batch import Batch
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of file. ``reader``: module and function, imported when asked for."""
+    """One kind of file. ``reader``: module and function, imported when asked for; ``mapped``: it takes a mapping."""
 
     reader: tuple[str, str]
     what: str
+    mapped: bool = False
 
-    def read(self, content: bytes, name: str) -> Batch:
-        """What a file of this kind comes to. Raises Unreadable where it is none."""
+    def opened(self, mapping: Path | None) -> Callable[[bytes, str], Batch]:
+        """What reads such a file, given its content and its name; that raises Unreadable where it is none.
+
+        Raises MistakesError for a mapping that is wrong, UsageError for one that is missing or of no use.
+        """
         module, function = self.reader
-        read: Callable[[bytes, str], Batch] = getattr(import_module(f"gridopt.intake.{module}"), function)
-        return read(content, name)
+        read = getattr(import_module(f"gridopt.intake.{module}"), function)
+        if not self.mapped:
+            if mapping is not None:
+                raise UsageError("a mapping is of no use here: the kind says what its columns are")
+            return read  # type: ignore[no-any-return]
+        if mapping is None:
+            raise UsageError("name the file that says what the columns are, with --mapping; see gridopt import --help")
+        from gridopt.intake.table import Mapping
+
+        return partial(read, mapping=Mapping(mapping))
 
 
 KINDS = {
     "smard": Kind(("prices", "smard"), "day-ahead prices exported from SMARD (CSV, Berlin time)"),
     "entsoe": Kind(("prices", "entsoe"), "day-ahead prices exported from the ENTSO-E transparency platform (CSV)"),
+    "table": Kind(
+        ("table", "read"), "any table of values over time, by a mapping that says what its columns are", True
+    ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ import numpy as np
 
 from gridopt.errors import DataError, UsageError
 from gridopt.intake.batch import QUALITIES, US, Batch
-from gridopt.intake.kinds import Kind
 from gridopt.intake.sheet import Unreadable
 from gridopt.store.series import Rows, SeriesStore
 
@@ -50,14 +49,16 @@ def files_in(places: Sequence[Path]) -> list[Path]:
     return found
 
 
-def take_in(files: Sequence[Path], kind: Kind, store: SeriesStore | None, now: datetime) -> Iterator[Taken]:
+def take_in(
+    files: Sequence[Path], read: Callable[[bytes, str], Batch], store: SeriesStore | None, now: datetime
+) -> Iterator[Taken]:
     """Read files one by one and keep what they hold, known since ``now``; without a store they are only read.
 
     A file that is refused stops none of the others.
     """
     for file in files:
         try:
-            batch = kind.read(file.read_bytes(), file.name)
+            batch = read(file.read_bytes(), file.name)
         except (Unreadable, OSError) as error:
             yield Taken(str(file), None, refused=str(error))
             continue

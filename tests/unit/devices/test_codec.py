@@ -17,7 +17,6 @@ from gridopt.devices.codec import (
     FORMATS,
     REGISTERS,
     SUNSPEC_ABSENT,
-    WIRE,
     Codec,
     Quality,
     Unfit,
@@ -25,7 +24,7 @@ from gridopt.devices.codec import (
     encode,
     exponent_of,
 )
-from gridopt.units import SUFFIXES
+from gridopt.units import SUFFIXES, WIRE
 
 INTEGERS = tuple(t for t in FORMATS if t not in FLOATS and t != "bit")
 FACTORS = ("1", "1/10", "1/1000", "-1/1000", "1/10000", "10", "-10", "1/3600", "36/10", "1/3")

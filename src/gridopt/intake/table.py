@@ -1,0 +1,270 @@
+"""Any table of values over time, by a mapping that says what its columns are.
+
+format = 1
+time = "timestamp_utc"              # the column with the time; ["Date", "Heure"] where it is in two
+form = "%d/%m/%Y %H:%M"             # how it is written, where it is not ISO 8601
+zone = "Europe/Paris"               # of times without an offset
+label = "end"                       # whether a time is the start or the end of its interval
+step_min = 30                       # length of an interval, where the file has gaps everywhere
+instant = true                      # values of an instant: no interval, no step, no gaps
+decimal_comma = true
+separator = ";"
+
+[column.load_w]                     # name of the column
+quantity = "power_kw"               # what it is; the name ends with gridopt's unit
+unit = "W"                          # the file's own
+source = "house"                    # which meter; the file's name where it is not said
+low = 0                             # what lies outside is no value
+high = 12
+never_zero = true                   # a zero is a drop-out of the meter
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from gridopt.errors import MistakesError
+from gridopt.intake.batch import (
+    MISSING,
+    OUT_OF_RANGE,
+    US,
+    Batch,
+    Deed,
+    Finding,
+    Floats,
+    Instants,
+    Series,
+    merged,
+    qualities,
+)
+from gridopt.intake.sheet import Sheet, Unreadable, decoded, needed, no_numbers, numbers, sheet
+from gridopt.intake.stamps import NOWHERE, gaps, lengths, local_to_utc, ordered, parsed, utc_stamp
+from gridopt.units import WIRE, unit_of
+from gridopt.written import report as written
+from gridopt.written.fields import Choice, FieldType, Flag, Number, Schema, Text, Texts, Whole, refuse
+from gridopt.written.model import Section, read_model
+from gridopt.written.report import COMMON, Place
+from gridopt.written.toml import read_bytes, read_layer, shown
+from gridopt.written.words import listed, quoted
+
+OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
+MESSAGES = COMMON | {
+    "no-columns": 'the mapping names no column; write [column.NAME] with quantity = "power_kw"',
+    "no-unit": "{where}: quantity {value} does not end with a unit; write one such as power_kw or temperature_c",
+    "wrong-unit": "{where}: unit {value} is none that {unit} is made of; write {choices}",
+    "unknown-zone": "{where}: zone {value} is not a known time zone, such as Europe/Paris",
+}
+
+
+class MappingReport(written.Report):
+    messages = MESSAGES
+
+
+class MappingError(MistakesError):
+    """Every mistake of a mapping."""
+
+
+MappingReport.error = MappingError
+
+
+class OneOrTwo(FieldType):
+    """A text, or two of them."""
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        return Texts().check(value) if isinstance(value, list) else (Text().check(value),)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [Text().schema(), Texts().schema()]}
+
+
+class Zone(FieldType):
+    """The name of a time zone."""
+
+    def check(self, value: Any) -> str:
+        from zoneinfo import ZoneInfo
+
+        name = Text().check(value)
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            refuse("unknown-zone", value)
+        return name
+
+    def schema(self) -> Schema:
+        return Text().schema()
+
+
+class Head(Section):
+    time: Annotated[tuple[str, ...], OneOrTwo()] = Field(description="column with the time, or two: date and clock")
+    form: Annotated[str | None, Text()] = Field(None, description="how it is written, where it is not ISO 8601")
+    zone: Annotated[str, Zone()] = Field("UTC", description="zone of times without an offset")
+    label: Annotated[str, Choice(("start", "end"))] = Field("start", description="which end of its interval it names")
+    step_min: Annotated[int | None, Whole(1, 1440)] = Field(None, description="usual length of an interval")
+    instant: Annotated[bool, Flag()] = Field(False, description="values of an instant, not of an interval")
+    decimal_comma: Annotated[bool, Flag()] = Field(False, description="whether numbers have decimal commas")
+    separator: Annotated[str | None, Choice((",", ";", "\t"))] = Field(None, description="what stands between cells")
+
+
+class Column(Section):
+    quantity: Annotated[str, Text()] = Field(description="what it is; the name ends with gridopt's unit")
+    unit: Annotated[str | None, Text()] = Field(None, description="the file's own unit; gridopt's where it is not said")
+    source: Annotated[str | None, Text()] = Field(None, description="which meter; the file's name")
+    low: Annotated[float | None, Number()] = Field(None, description="lowest value that can be, in gridopt's unit")
+    high: Annotated[float | None, Number()] = Field(None, description="highest value that can be")
+    never_zero: Annotated[bool, Flag()] = Field(False, description="whether a zero is a drop-out of the meter")
+
+
+class Mapping:
+    """What the columns of a file are. Raises MappingError with every mistake."""
+
+    def __init__(self, path: Path) -> None:
+        report = MappingReport()
+        content = read_bytes(path, (shown(path), None), report)
+        layer = None if content is None else read_layer(path, content, report)
+        report.stop()
+        assert layer is not None
+        data = dict(layer.data)
+
+        def at(*keys: str | int) -> Place:
+            return layer.file, layer.line(keys)
+
+        if data.pop("format", None) != 1:
+            report.add(at("format"), "format-unknown", value=quoted(layer.data.get("format")))
+        columns = data.pop("column", {})
+        if not isinstance(columns, dict) or not columns:
+            report.add(at("column"), "no-columns")
+            columns = {}
+        self.head: Head = read_model(Head, data, "mapping", at, report)
+        self.columns: dict[str, Column] = {}
+        self.factors: dict[str, float] = {}
+        for name, values in columns.items():
+            place = functools.partial(at, "column", name)
+            said = read_model(Column, values, f"column {name}", place, report) if isinstance(values, dict) else None
+            if isinstance(said, Column):
+                self.columns[name] = said
+                self.factors[name] = _factor(name, said, place, report)
+            elif not isinstance(values, dict):
+                report.add(place(), "not-table", where="column", key=name, value=quoted(values))
+        report.stop()
+
+
+def _factor(name: str, said: Column, place: Any, report: MappingReport) -> float:
+    """What the file's unit is worth in gridopt's."""
+    where, unit = f"column {name}", unit_of(said.quantity)
+    if not unit and said.unit not in (None, *WIRE[""]):
+        report.add(place("quantity"), "no-unit", where=where, value=quoted(said.quantity))
+        return 1.0
+    if said.unit is None or said.unit == unit:
+        return 1.0
+    known = WIRE.get(unit, {})
+    if said.unit not in known:
+        choices = listed(u for u in known if u) or unit
+        report.add(place("unit"), "wrong-unit", where=where, value=quoted(said.unit), unit=unit, choices=choices)
+        return 1.0
+    return float(known[said.unit])
+
+
+def read(content: bytes, name: str, mapping: Mapping) -> Batch:
+    """A table of values over time. Raises Unreadable where a column of the mapping is not there."""
+    head = mapping.head
+    found = sheet(decoded(content), head.separator)
+    needed(found, *head.time, *mapping.columns)
+    utc, findings = _times(found, head)
+    values: dict[str, Floats] = {}
+    for column in mapping.columns:
+        values[column], wrong = numbers(found.columns[column], head.decimal_comma)
+        findings += no_numbers(column, wrong)
+    start, columns, more = ordered(utc, *values.values())
+    findings += more
+    step_s = np.zeros(len(start), np.int64)
+    if not head.instant:
+        step_s, more = lengths(start, head.step_min * 60 if head.step_min else None)
+        findings += more
+        if head.label == "end":
+            start = start - step_s * US
+        findings += gaps(start, step_s)
+    series = []
+    for (column, said), raw in zip(mapping.columns.items(), columns, strict=True):
+        value, quality, more = _judged(column, said, raw * mapping.factors[column], start)
+        findings += more
+        series.append(Series(said.source or Path(name).stem, said.quantity, start, step_s, value, quality))
+    return Batch(series, findings=merged([*found.findings, *findings]))
+
+
+def _times(found: Sheet, head: Head) -> tuple[Instants, list[Finding]]:
+    """(n,) UTC of every row [µs], ``NOWHERE`` where it has none."""
+    text = found.columns[head.time[0]].cast(pa.string())
+    for more in head.time[1:]:
+        text = pc.binary_join_element_wise(text, found.columns[more].cast(pa.string()), " ")
+    text = pc.utf8_trim_whitespace(text)
+    findings: list[Finding] = []
+    if head.form is not None:
+        local = parsed(text.to_pylist(), head.form)
+        utc = np.full(len(local), NOWHERE)
+        known = local != NOWHERE
+        utc[known], findings = local_to_utc(local[known], head.zone)
+    elif pc.any(pc.match_substring_regex(text, OFFSET)).as_py():
+        utc = _iso(text)
+    else:
+        local = _iso(text)
+        utc = np.full(len(local), NOWHERE)
+        known = local != NOWHERE
+        utc[known], findings = local_to_utc(local[known], head.zone)
+    lost = int((utc == NOWHERE).sum()) - sum(f.count for f in findings if f.code == "jumped-time")
+    if lost:
+        findings = [*findings, Finding(Deed.REFUSED, "no-time", "rows without a time that can be read", lost)]
+    if lost == found.rows and lost:
+        raise Unreadable(f"no time in {listed(head.time)} can be read; say how it is written with form")
+    return utc, findings
+
+
+def _iso(text: Any) -> Instants:
+    """ISO 8601, with or without offset → µs; ``NOWHERE`` for what is none."""
+    form = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+    fits = pc.match_substring_regex(text, form)
+    aware = pc.match_substring_regex(text, OFFSET)
+    if pc.any(aware).as_py():
+        fits = pc.and_(fits, aware)  # a naive time among aware ones has no meaning
+    kept = pc.if_else(fits, text, pa.scalar(None, pa.string()))
+    kind = pa.timestamp("us", "UTC") if pc.any(aware).as_py() else pa.timestamp("us")
+    try:
+        stamps = kept.cast(kind)
+    except pa.ArrowInvalid:  # the 31st of February
+        stamps = pa.chunked_array([pa.array([_one(t, kind) for t in kept.to_pylist()], kind)])
+    return np.asarray(stamps.cast(pa.int64()).fill_null(NOWHERE).to_numpy(), np.int64)
+
+
+def _one(text: str | None, kind: Any) -> Any:
+    try:
+        return None if text is None else pa.array([text]).cast(kind)[0].as_py()
+    except pa.ArrowInvalid:
+        return None
+
+
+def _judged(column: str, said: Column, value: Floats, start: Instants) -> tuple[Floats, Any, list[Finding]]:
+    """Values that can be, their quality, and what was found among them."""
+    findings = []
+    quality = qualities(value)
+
+    def tell(where: Any, code: str, text: str) -> None:
+        rows = np.flatnonzero(where)
+        if len(rows):
+            findings.append(Finding(Deed.FLAGGED, code, f"{column}: {text}", len(rows), utc_stamp(int(start[rows[0]]))))
+
+    tell(np.isnan(value), "missing", "no value")
+    if said.never_zero:
+        zero = value == 0
+        tell(zero, "false-zero", "zeros of a meter that never reads zero, taken as missing")
+        value, quality = np.where(zero, np.nan, value), np.where(zero, MISSING, quality)
+    low = -np.inf if said.low is None else said.low
+    high = np.inf if said.high is None else said.high
+    outside = (value < low) | (value > high)
+    tell(outside, "out-of-range", f"values outside {low:g}..{high:g}, left out")
+    return np.where(outside, np.nan, value), np.where(outside, OUT_OF_RANGE, quality).astype(np.int8), findings
