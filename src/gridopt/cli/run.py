@@ -49,10 +49,18 @@ def _two_aims(ctx: click.Context, parameter: click.Parameter, value: str | None)
     help=f"Plan between two aims of {', '.join(AIMS)}, from the best by one to the best by the other.",
 )
 @click.option("--points", type=click.IntRange(2, 50), help="With --pareto: at most so many plans; 5 by default.")
+@click.option("--all", "everything", is_flag=True, help="Show every limit that binds, and lists to their end.")
 @common.json_option
 @click.pass_context
 def run(
-    ctx: click.Context, /, scenario: str, out: Path | None, day: datetime | None, as_json: bool, **options: Any
+    ctx: click.Context,
+    /,
+    scenario: str,
+    out: Path | None,
+    day: datetime | None,
+    everything: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Plan a scenario and show the plan.
 
@@ -74,7 +82,7 @@ def run(
     if as_json:
         click.echo(common.document({"format": 1, **plan.summary}))
     else:
-        present(plan)
+        present(plan, everything)
         if out:
             common.hints([f"gridopt explain {out}    why this plan"], kept(out))
         else:
@@ -148,10 +156,10 @@ def kept(out: Path) -> str:
     return f"The plan is in {out}; its plan.csv opens in a spreadsheet"
 
 
-def present(plan: Plan) -> None:
+def present(plan: Plan, everything: bool = False) -> None:
     """Show a plan on stdout."""
     from rich.console import Console
 
     from gridopt.report.summary import show
 
-    show(Console(highlight=False), plan.run, plan.inputs)
+    show(Console(highlight=False), plan.run, plan.inputs, everything)

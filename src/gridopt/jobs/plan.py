@@ -20,7 +20,7 @@ from gridopt.assets.base import MONEY, Floats, Ints, at
 from gridopt.errors import GridoptError, InfeasibleError, VerificationError
 from gridopt.jobs import record
 from gridopt.model.assemble import Assembly, Block
-from gridopt.model.inputs import Inputs
+from gridopt.model.inputs import Group, Inputs
 from gridopt.model.schedule import Schedule
 from gridopt.report import kpi
 from gridopt.simulate.twin import Twin, twin
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 PROVEN, DEGRADED = 0, 3
 SHOWN_FINDINGS = 10
+ENDS_ALIKE = 0.05
+"""Two days end alike where they differ by less (kWh, K, m³)."""
 STORES = "stores.left"
 """Cost line of the twin: what its stores, and cars that stay, hold less at the end than the plan's."""
 
@@ -118,7 +120,7 @@ def plan(
     say("running the day by rule, to compare")
     by_rule = twin(inputs)
     clock.lap("twin")
-    compared = _comparison(solution, ledger, by_rule)
+    compared = _comparison(solution, trace, ledger, by_rule)
     clock.lap("comparison")
     series = record.schedule_series(inputs, schedule, trace, marginal_prices(solution))
     doc, planned_with = record.pack(inputs)
@@ -319,7 +321,7 @@ def _cost(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {name: {"eur": line.eur, "kind": line.kind} for name, line in ledger.lines.items()}
 
 
-def _comparison(solution: Solution, ledger: Ledger, by_rule: Twin) -> dict[str, Any]:
+def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin) -> dict[str, Any]:
     """The twin, and what the plan saves against it: penalties and breaches stand beside the saving, never inside.
 
     A twin that ends with emptier stores has not saved anything: what it holds less is a cost line of its own. Where no
@@ -333,6 +335,7 @@ def _comparison(solution: Solution, ledger: Ledger, by_rule: Twin) -> dict[str, 
         "baseline": {
             "cost": _cost(rule),
             "total_eur": rule.total_eur,
+            "ends": _ends(solution.assembly.inputs, trace, by_rule.trace),
             "shortfalls": _short(solution, by_rule.net_kw, by_rule.trace, by_rule.ledger),
             "breaches": [
                 {
@@ -351,6 +354,26 @@ def _comparison(solution: Solution, ledger: Ledger, by_rule: Twin) -> dict[str, 
         },
         "savings_eur": None if left is None else rule.of(*MONEY) - ledger.of(*MONEY),
     }
+
+
+def _ends(inputs: Inputs, plan: Trace, rule: Trace) -> list[dict[str, Any]]:
+    """What both days leave to tomorrow, where it differs: contents, temperatures, and what cars that stay have drawn."""
+    found: list[dict[str, Any]] = []
+
+    def tell(group: Group, quantity: str, here: Floats, there: Floats) -> None:
+        for k in np.flatnonzero(np.abs(here - there) > ENDS_ALIKE):
+            ends = {"plan": float(here[k]), "by_rule": float(there[k]), "unit": unit_of(quantity)}
+            found.append({"id": group.ids[k], "quantity": quantity, **ends})
+
+    for group, mine, theirs in zip(inputs.groups, plan.steps, rule.steps, strict=True):
+        for state in group.family.stocks:
+            tell(group, state, mine[state][:, -1], theirs[state][:, -1])
+        goes_on = group.family.goes_on(group.columns)
+        if goes_on is not None:
+            step_h, port = inputs.axis.step_h, f"{group.family.ports[0].name}_kw"
+            here, there = (goes_on * t[port].sum(1) * step_h for t in (mine, theirs))
+            tell(group, "drawn_kwh", here, there)
+    return sorted(found, key=lambda e: (-abs(e["plan"] - e["by_rule"]), e["id"]))
 
 
 def _left_in_stores(solution: Solution, ledger: Ledger, by_rule: Twin) -> float | None:

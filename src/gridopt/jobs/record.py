@@ -225,8 +225,8 @@ def schedule_series(inputs: Inputs, schedule: Schedule, trace: Trace, price_eur_
     """A plan as the rows of ``schedule.parquet``: nodes, then devices in the order of the inputs."""
     out: list[Series] = []
     for node, net, price in zip(inputs.nodes, schedule.net_kw, price_eur_per_kwh, strict=True):
-        out.append(Series("import_kw", np.maximum(net, 0.0), node=node.id))
-        out.append(Series("export_kw", np.maximum(-net, 0.0), node=node.id))
+        out.append(Series("import_kw", np.maximum(net, 0.0) + 0.0, node=node.id))  # no negative zeros
+        out.append(Series("export_kw", np.maximum(-net, 0.0) + 0.0, node=node.id))
         out.append(Series("marginal_price_eur_per_kwh", price, node=node.id))
     for group, values, steps in zip(inputs.groups, schedule.groups, trace.steps, strict=True):
         ports = {port.name: f"{port.name}_kw" for port in group.family.ports}
@@ -235,11 +235,11 @@ def schedule_series(inputs: Inputs, schedule: Schedule, trace: Trace, price_eur_
         for k, (asset, first) in enumerate(zip(group.ids, group.offset.tolist(), strict=True)):
             home = {p: inputs.nodes[int(group.nodes[p][k])].id for p in ports}
             for port, name in ports.items():
-                out.append(Series("power_kw", steps[name][k], first, home[port], asset, port))
+                out.append(Series("power_kw", steps[name][k] + 0.0, first, home[port], asset, port))
             # A device on several nodes belongs to none of them: only its ports do.
             place = home[own] if own else None
             out += [Series(q, values[q][k], first, place, asset) for q in values]
-            out += [Series(q, steps[q][k], first, place, asset) for q in extra]
+            out += [Series(q, steps[q][k] + 0.0, first, place, asset) for q in extra]
     return out
 
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gridopt.assets.base import MONEY, Floats
-from gridopt.model.inputs import Inputs
+from gridopt.model.inputs import Commitment, Inputs
 from gridopt.report.bars import ASCII, BLOCKS, NOTHING, bar, bins
 from gridopt.store.run_folder import Run
 from gridopt.units import unit_of
@@ -28,6 +28,10 @@ from gridopt.units import unit_of
 LABEL = 14
 MOST_DEVICES = 12
 MOST_LINES = 8
+MOST_LIMITS = 5
+MOST_ENDS = 6
+WORTH_EUR, WORTH_SHARE = 0.01, 1e-4
+"""A limit is named where a kW more saves that much, in EUR and as a share of the plan's money."""
 SHOWN_KWH = 0.05
 MOST_NAMED = 2
 SAME_AMOUNT, SAME_SHARE = 2e-3, 0.01
@@ -50,14 +54,13 @@ PARTS = {
 }
 
 
-def show(console: Console, run: Run, inputs: Inputs) -> None:
-    """Print a plan."""
+def show(console: Console, run: Run, inputs: Inputs, everything: bool = False) -> None:
+    """Print a plan; ``everything``: lists to their end, and limits that hardly matter too."""
     s = run.summary
     zone = ZoneInfo(s["horizon"]["zone"])
     for part in (
-        _header(s, zone), _money(s), _months(s, inputs), _saving(s), _wishes(s), _figures(s),
-        _day(console, run, inputs),
-        *_lists(s, zone),
+        _header(s, zone), _money(s), _small_misses(s), _months(s, inputs), _saving(s, inputs), _stores(s), _wishes(s),
+        _figures(s), _day(console, run, inputs), *_lists(s, zone, everything),
     ):  # fmt: skip
         if part is not None:
             console.print(part)
@@ -118,12 +121,27 @@ def _money(s: Mapping[str, Any]) -> Table:
         kind = next(side[name]["kind"] for side in sides if name in side)
         amounts = [side[name]["eur"] if name in side else 0.0 for side in sides]
         if kind != "wish" and max(map(abs, amounts)) >= 0.005:
-            lines[kind == "penalty"].append([name.replace(".", ", "), kind, *_difference(amounts)])
+            lines[kind == "penalty"].append([_line_name(name, s), kind, *_difference(amounts)])
     if lines[True]:
         lines[False].append(["without penalties", "", *_difference([_total(side) for side in sides])])
     for line in lines[False] + lines[True]:
         table.add_row(*line)
     return table
+
+
+def _line_name(name: str, s: Mapping[str, Any]) -> str:
+    """``battery, wear``; where the family has one asset only, that one's name stands for it: ``bat-a, wear``."""
+    owner, dot, cost = name.partition(".")
+    mine = [a["id"] for a in s["assets"] if a["family"] == owner]
+    return f"{mine[0] if len(mine) == 1 and dot else owner}, {cost}" if dot else name
+
+
+def _small_misses(s: Mapping[str, Any]) -> Text | None:
+    """Penalties without a goal that is short: each is too little to be named, and yet no zero."""
+    penalties = _total(s["cost"], penalties=True) - _total(s["cost"])
+    if penalties < 0.005 or s["shortfalls"]:
+        return None
+    return Text(f"Goals are missed by less than is worth naming, for penalties of {penalties:.2f} EUR in all.")
 
 
 def _total(lines: Mapping[str, Any], penalties: bool = False) -> float:
@@ -141,21 +159,30 @@ def _months(s: Mapping[str, Any], inputs: Inputs) -> Group | None:
     """Charges for the highest power of a month, which one day does not owe alone."""
     days = "on this day" if len(set(inputs.axis.local_day)) == 1 else "in these days"
     lines = []
-    for c in inputs.commitments:
+    for c in _monthly(inputs):
         name = f"{c.id}.{c.labels[0]}"
-        booked = max(abs(side[name]["eur"]) if name in side else 0.0 for side in (s["cost"], s["baseline"]["cost"]))
-        if c.measure == "peak" and c.kind in MONEY and booked >= 0.005:
-            above = " or ".join(f"{kw:g}" for kw in np.unique(c.baseline_kw[c.period >= 0]))
+        if max(abs(amount) for amount in _amounts(s, name)) >= 0.005:
+            above = " or ".join(f"{kw:.4g}" for kw in np.unique(c.baseline_kw[c.period >= 0]))
             charge = f"{name.replace('.', ', ')} is a charge of the month, counted in full {days}"
             lines.append(Text(f"{charge}: for the highest power above {above} kW."))
     return Group(*lines) if lines else None
+
+
+def _monthly(inputs: Inputs) -> list[Commitment]:
+    return [c for c in inputs.commitments if c.measure == "peak" and c.kind in MONEY]
+
+
+def _amounts(s: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """A cost line of the plan and of the day by rule [EUR]."""
+    here, there = (float(side[name]["eur"]) if name in side else 0.0 for side in (s["cost"], s["baseline"]["cost"]))
+    return here, there
 
 
 def _eur(value: float) -> str:
     return f"{value + 0.0:.2f}" if abs(value) >= 0.005 else "0.00"
 
 
-def _saving(s: Mapping[str, Any]) -> Text:
+def _saving(s: Mapping[str, Any], inputs: Inputs) -> Text:
     """What the plan saves, and what only one of both days leaves undone: money is compared at equal service only."""
     saved, rule = s["savings_eur"], s["baseline"]
     theirs, ours = _missed(rule["shortfalls"]), _missed(s["shortfalls"])
@@ -174,11 +201,37 @@ def _saving(s: Mapping[str, Any]) -> Text:
     else:
         words = f"The plan costs {-saved:.2f} EUR more than running by rule"
     text = Text().append(words, style=GOOD if saved > -0.005 and not by_plan else WARN)
+    text.append(_once_a_month(saved, s, inputs))
     if by_rule:
         text.append(f", {'although' if saved >= 0.005 else 'but'} that {' and '.join(by_rule)}")
     if by_plan:
         text.append(f"{'; the plan' if by_rule else ', but'} {' and '.join(by_plan)}")
     return text.append(".")
+
+
+def _once_a_month(saved: float, s: Mapping[str, Any], inputs: Inputs) -> str:
+    """What of a saving is the month's, which no other day of it saves again, and what the day's own."""
+    month = 0.0
+    for c in _monthly(inputs):
+        here, there = _amounts(s, f"{c.id}.{c.labels[0]}")
+        month += there - here
+    if abs(month) < 0.005 or abs(saved) < 0.005:
+        return ""
+    day = saved - month
+    rest = f"{day:.2f} EUR are the day's" if day > -0.005 else f"the day itself costs {-day:.2f} EUR more"
+    return f" ({month:.2f} EUR once a month, {rest})"
+
+
+def _stores(s: Mapping[str, Any]) -> Group | None:
+    """Whose contents make up the cost line ``stores, left``: what each holds at the end of both days."""
+    ends = s["baseline"].get("ends", [])
+    if "stores.left" not in s["baseline"]["cost"] or not ends:
+        return None
+    lines = [
+        f"{e['id']}: {e['plan']:.4g} {e['unit']}, by rule {e['by_rule']:.4g} {e['unit']}" for e in ends[:MOST_ENDS]
+    ]
+    more = [f"and {len(ends) - MOST_ENDS} more, all in summary.json"] if len(ends) > MOST_ENDS else []
+    return _list("What is left at the end, counted as stores, left", [*lines, *more])
 
 
 @dataclass(frozen=True)
@@ -381,7 +434,7 @@ def _both_ways(name: str, values: Floats) -> Iterator[Row]:
 # --- what binds, what falls short ------------------------------------------------------------------------------------
 
 
-def _lists(s: Mapping[str, Any], zone: ZoneInfo) -> Iterator[Group]:
+def _lists(s: Mapping[str, Any], zone: ZoneInfo, everything: bool) -> Iterator[Group]:
     breaches = [
         f"{b['node']} {b['side']} {_when(b, zone)}: up to {b['worst_kw']:.3g} kW, {b['energy_kwh']:.3g} kWh too much"
         for b in s["baseline"]["breaches"]
@@ -396,12 +449,12 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo) -> Iterator[Group]:
         ("Goals that fall short, dearer to meet than to miss or out of reach", short(s["shortfalls"], "penalty")),
         ("Left for the next day, whose run takes it up: --from the folder of this one", _left_for_later(s)),
         ("Goals that running by rule would miss", short(rule, "emergency", "penalty")),
-        ("Limits that bind", [limit_words(b, zone) for b in s["limits"]]),
+        ("Limits that bind, dearest first", _binding(s, zone, everything)),
         ("Limits that running by rule would exceed", breaches),
         ("Notes", list(s["scenario"]["notes"])),
     ):
         if lines:
-            yield _list(title, lines)
+            yield _list(title, lines, everything)
 
 
 def _left_for_later(s: Mapping[str, Any]) -> list[str]:
@@ -410,8 +463,18 @@ def _left_for_later(s: Mapping[str, Any]) -> list[str]:
     return [f"{asset}: {kwh:.3g} kWh" for asset, kwh in sorted(left.items()) if kwh > SHOWN_KWH]
 
 
-def _list(title: str, lines: Sequence[str]) -> Group:
-    shown = [*lines] if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1]]
+def _binding(s: Mapping[str, Any], zone: ZoneInfo, everything: bool) -> list[str]:
+    """The few limits whose move would be worth something."""
+    worth = max(WORTH_EUR, WORTH_SHARE * abs(_total(s["cost"])))
+    told = [b for b in s["limits"] if everything or b["value_eur_per_kw"] >= worth]
+    told = told if everything else told[:MOST_LIMITS]
+    more = len(s["limits"]) - len(told)
+    rest = [f"and {more} more that matter less: --all names them"] if more and told else []
+    return [*(limit_words(b, zone) for b in told), *rest]
+
+
+def _list(title: str, lines: Sequence[str], everything: bool = False) -> Group:
+    shown = [*lines] if everything or len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1]]
     if len(shown) < len(lines):
         shown.append(f"and {len(lines) - len(shown)} more, all in summary.json")
     return Group(Text(title, style="bold"), *(Padding(Text(line), (0, 0, 0, 2), expand=False) for line in shown))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import io
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_header_and_money(made: Plan) -> None:
     total = sum(line["eur"] for line in made.summary["cost"].values())
     rule = made.summary["baseline"]["total_eur"]
     assert f"total {total:.2f} {rule:.2f} {total - rule:.2f}" in shown
-    assert "battery, recovery" not in shown, "a line of zeros says nothing"
+    assert "bat-a, recovery" not in shown, "a line of zeros says nothing"
     assert f"The plan saves {made.summary['savings_eur']:.2f} EUR" in shown
 
 
@@ -127,7 +128,8 @@ def compared(made: Plan, saved: float, plan_short: list[Any], rule_short: list[A
     }
     run = with_summary(made, savings_eur=saved, shortfalls=plan_short, baseline=baseline)
     shown = words(run, made.inputs)
-    return shown[shown.index("The plan ") : shown.index(" grid plan by rule")]
+    told = shown[shown.index("The plan ") : shown.index(" grid plan by rule")]
+    return re.sub(r" \([^()]*once a month[^()]*\)", "", told.partition(" What is left at the end")[0])
 
 
 def test_a_saving_at_equal_service_has_a_share(made: Plan) -> None:
@@ -208,7 +210,7 @@ def test_money_and_penalties_are_summed_apart(short: Plan, made: Plan) -> None:
     ]
     line = f"without penalties {sums[0]:.2f} {sums[1]:.2f} {sums[0] - sums[1]:.2f}"
     assert line in shown
-    assert shown.index("battery, wear") < shown.index(line) < shown.index("ev-session, shortfall")
+    assert shown.index("bat-a, wear") < shown.index(line) < shown.index("ev-session, shortfall")
     assert sums[1] - sums[0] == pytest.approx(short.summary["savings_eur"], abs=1e-9)
     assert "without penalties" not in words(made.run, made.inputs), "there are none"
 
@@ -241,11 +243,55 @@ def test_words_follow_the_numbers(made: Plan, changed: dict[str, Any], expected:
 
 
 def test_a_long_list_is_cut_and_says_so(short: Plan) -> None:
-    many = [{**short.summary["limits"][0], "node": f"node-{k}"} for k in range(20)]
-    shown = words(with_summary(short, limits=many), short.inputs)
-    assert "node-6 import" in shown
-    assert "node-7 import" not in shown
+    many = [missing(f"car-{k}", 2.0) for k in range(20)]
+    shown = words(with_summary(short, shortfalls=many), short.inputs)
+    assert "car-6: energy" in shown
+    assert "car-7: energy" not in shown
     assert "and 13 more, all in summary.json" in shown
+
+
+def test_few_limits_are_named_those_that_matter_first(short: Plan) -> None:
+    first = short.summary["limits"][0]
+    dear = [{**first, "node": f"node-{k}", "value_eur_per_kw": 9.0 - k} for k in range(7)]
+    cheap = [{**first, "node": f"cheap-{k}", "value_eur_per_kw": 0.001} for k in range(13)]
+    run = with_summary(short, limits=[*dear, *cheap])
+    shown = words(run, short.inputs)
+    assert "node-0 import" in shown
+    assert "node-4 import" in shown
+    assert "node-5 import" not in shown
+    assert "and 15 more that matter less: --all names them" in shown
+    out = io.StringIO()
+    show(Console(file=out, width=80, highlight=False), run, short.inputs, everything=True)
+    assert "cheap-12 import" in out.getvalue()
+    assert "--all" not in out.getvalue()
+    assert "Limits that bind" not in words(with_summary(short, limits=cheap), short.inputs)
+
+
+def test_a_saving_tells_the_month_from_the_day(made: Plan) -> None:
+    s = made.summary
+    month = s["baseline"]["cost"]["peak.above"]["eur"] - s["cost"]["peak.above"]["eur"]
+    assert month > 1
+    day = s["savings_eur"] - month
+    rest = f"{day:.2f} EUR are the day's" if day >= 0 else f"the day itself costs {-day:.2f} EUR more"
+    assert f"against running by rule ({month:.2f} EUR once a month, {rest})" in words(made.run, made.inputs)
+
+
+def test_what_is_left_at_the_end_is_named(made: Plan) -> None:
+    ends = {e["id"]: e for e in made.summary["baseline"]["ends"]}
+    soc = [made.trace.steps, made.twin.trace.steps]
+    g, k = made.inputs.where["bat-a"]
+    here, there = (float(steps[g]["soc_kwh"][k, -1]) for steps in soc)
+    assert abs(here - there) > 0.1
+    assert (ends["bat-a"]["plan"], ends["bat-a"]["by_rule"], ends["bat-a"]["unit"]) == (here, there, "kWh")
+    shown = words(made.run, made.inputs)
+    assert f"What is left at the end, counted as stores, left bat-a: {here:.4g} kWh, by rule {there:.4g} kWh" in shown
+
+
+def test_a_goal_missed_by_next_to_nothing_is_said(made: Plan) -> None:
+    cost = {**made.summary["cost"], "rooms.discomfort": {"eur": 0.02, "kind": "penalty"}}
+    shown = words(with_summary(made, cost=cost, shortfalls=[]), made.inputs)
+    assert "Goals are missed by less than is worth naming, for penalties of 0.02 EUR in all." in shown
+    assert "worth naming" not in words(made.run, made.inputs)
 
 
 def test_notes_of_the_scenario_are_shown(made: Plan) -> None:
