@@ -119,7 +119,7 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('"power_kw"', X),
+        ('"power_kw"', '"power"', '5: column w: quantity "power" does not end with a unit'),
         ('unit = "W"', 'unit = "VA"', '6: column w: unit "VA" is none that kW is made of; write mW, W, kW, MW'),
         ('time = "t"', 'time = "t"\nzone = "Europe/Lile"', '4: mapping: zone "Europe/Lile" is not a known time zone'),
         ('time = "t"', 'tiem = "t"', "mapping:"),
