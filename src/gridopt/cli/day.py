@@ -12,7 +12,7 @@ OTHER_FORMS = ("%d/%m/%Y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m
 """Day first, as in France."""
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[datetime]):
     """A day as 2026-01-13."""
 
     name = "day"

@@ -357,7 +357,7 @@ def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin)
 
 
 def _ends(inputs: Inputs, plan: Trace, rule: Trace) -> list[dict[str, Any]]:
-    """What both days leave to tomorrow, where it differs: contents, temperatures, and what cars that stay have drawn."""
+    """What both days leave to tomorrow, where it differs: contents, temperatures, what cars that stay have drawn."""
     found: list[dict[str, Any]] = []
 
     def tell(group: Group, quantity: str, here: Floats, there: Floats) -> None:
