@@ -325,9 +325,10 @@ def moving() -> Adapter:
 def watched(tmp_path: Any) -> Adapter:
     """The meter of these tests, with a frequency and a voltage that are known to be noisy."""
     text = SDM.file.read_text(encoding="utf-8")
-    for unit, name in (("Hz", "frequency_hz"), ("V", "voltage_l1_v")):
-        at = text.index(f'unit = "{unit}"', text.index(f"\n{name} = "))
-        text = text[:at] + "moves_s = 30, " + text[at:]
+    assert "moves_s = 300" in text  # of the voltage
+    text = text.replace("moves_s = 300", "moves_s = 30")
+    at = text.index("low", text.index("\nfrequency_hz = "))
+    text = text[:at] + "moves_s = 30, " + text[at:]
     path = tmp_path / "watched.toml"
     path.write_text(text, encoding="utf-8")
     return load(path)
