@@ -98,7 +98,8 @@ def rate_words(r: Doc) -> str:
 
 
 def _proven(plan: Doc) -> str:
-    return "optimal" if plan["status"] == "optimal" else f"{100 * plan['gap']:.2f} %"
+    percent = 100 * plan["gap"]
+    return "optimal" if plan["status"] == "optimal" else f"{percent:.2f} %" if percent >= 0.005 else "<0.01 %"
 
 
 def _words(doc: Doc) -> Text:
@@ -110,7 +111,7 @@ def _words(doc: Doc) -> Text:
     knee = doc["knee"]
     if knee and None not in (knee["before"]["rate"], knee["after"]["rate"]):
         lines.append(
-            f"Plan {knee['before']['to']} is the knee: {second.one} costs {rate_words(knee['before'])} {first.unit} "
+            f"Plan {knee['before']['to']} is the knee, beyond which it becomes dear: {second.one} costs {rate_words(knee['before'])} {first.unit} "
             f"on the way to it, and {rate_words(knee['after'])} {first.unit} beyond."
         )
     if doc["missed"] is None:
@@ -126,7 +127,8 @@ def _words(doc: Doc) -> Text:
 def _weights(doc: Doc) -> Table:
     """The weights that give each plan again, for ``[objective]`` or ``--set``."""
     keys = list(doc["plans"][0]["weights"])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    title = "Each plan again, with --set or in [objective]"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     table.add_column("plan")
     for key in keys:
         table.add_column(f"objective.{key}", justify="right", overflow="fold")
