@@ -17,6 +17,7 @@ from gridopt.devices.codec import FLOATS, FORMATS, Quality, decode, encode
 from gridopt.devices.mistakes import Report
 from gridopt.devices.points import Point
 from gridopt.devices.schema import KINDS, Check
+from gridopt.devices.sunspec import items
 from gridopt.errors import AdapterError
 
 FOLDER = Path(__file__).resolve().parents[3] / "adapters"
@@ -112,12 +113,30 @@ def test_registers_are_those_of_the_documents(name: str, point: str, address: in
 
 
 def test_a_limit_and_its_timer_are_one_request() -> None:
-    """SunSpec 123: limit, window, timer, ramp and enable in five registers that follow each other."""
-    for name in ("sunspec-inverter", "fronius-gen24"):
+    """SunSpec 123: limit, window, timer, ramp and enable in five registers; 704: enable, limit, what it reverts to and
+    the timer in six."""
+    for name, registers in (
+        ("sunspec-inverter", [5, 6, 7, 8, 9]),
+        ("fronius-gen24", [5, 6, 7, 8, 9]),
+        ("sunspec-der", [14, 15, 16, 17, 18]),
+    ):
         write = ADAPTERS[name].writes["limit"]
         (step,) = write.steps
-        assert [ADAPTERS[name].points[p].address for p in step] == [5, 6, 7, 8, 9]
+        assert [ADAPTERS[name].points[p].address for p in step] == registers
         assert write.multiple
+
+
+def test_sunspec_adapters_stand_where_the_models_say() -> None:
+    """Addresses, types and units against the SunSpec alliance's own definitions."""
+    for name, point in POINTS:
+        if point.sunspec is None:
+            continue
+        model = {item.at: item for item in items(point.sunspec, 1000)}
+        said = model[point.address]
+        assert (point.codec.type, point.codec.registers) == (said.codec.type, said.codec.registers), (name, point.name)
+        assert point.scale_factor == said.factor_at, (name, point.name)
+        assert set(point.codec.codes.values()) <= set(said.codec.codes.values())
+        assert set(point.codec.bits.values()) <= set(said.codec.bits.values())
 
 
 # --- the checks are checks -------------------------------------------------------------------------------------------
