@@ -34,6 +34,7 @@ COMMANDS = {
     "explain": "explain",
     "family": "family",
     "device": "device",
+    "simulate": "simulate",
     "mandate": "mandate",
     "import": "intake",
     "status": "intake",

@@ -33,6 +33,8 @@ SUNSPEC_LENGTHS = {1: 66, 101: 50, 102: 50, 103: 50, 120: 26, 121: 30, 123: 24, 
 """Registers after a model's length; of others, as many as the adapter knows."""
 NOT_THERE = 0xFFFF
 ABSENT_ROOM_C = 20.0
+FREE_POINT_KW = 3 * 32 * PHASE_KV
+"""Rating of a charge point at which nobody charges today."""
 
 
 # --- what it stands for ----------------------------------------------------------------------------------------------
@@ -40,8 +42,8 @@ ABSENT_ROOM_C = 20.0
 
 @dataclass(frozen=True)
 class Behind:
-    """What a device stands for: assets, of which one at most is there at a time (the cars of a charge point), or a
-    node that it meters. ``root``: the node at the top of its tree."""
+    """What a device stands for: assets, of which one at most is there at a time (the cars of a charge point, or none
+    today), or a node that it meters. ``root``: the node at the top of its tree."""
 
     plant: Plant
     assets: tuple[str, ...] = ()
@@ -76,6 +78,8 @@ class Behind:
 
     @property
     def rated_kw(self) -> float:
+        if not self.assets and self.node is None:
+            return FREE_POINT_KW
         peak = self.column("peak_kw")
         return (self.column("power_kw") if peak is None else peak) or 0.0
 
@@ -460,10 +464,10 @@ class Served:
         match point.unit:
             case "kW" if phase:
                 return share
-            case "kW" if "power" in name or name.startswith("dc"):
-                return kw
             case "kW" if "rated" in name or name.endswith("_max_kw"):
                 return self.behind.rated_kw
+            case "kW" if "power" in name or name.startswith("dc"):
+                return kw
             case "A" if name == "current_max_a":
                 return self.behind.rated_kw / (self.behind.phases * PHASE_KV)
             case "A":
@@ -473,11 +477,13 @@ class Served:
             case "Hz":
                 return NOMINAL_HZ + self._draw.uniform(-0.02, 0.02)
             case "°C":
-                return self._temperature(point)
+                return self._temperature(name, point)
         return self._first(point)  # type: ignore[return-value]
 
-    def _temperature(self, point: Point) -> float | None:
-        found = self.behind.state("temperature_c")
+    def _temperature(self, name: str, point: Point) -> float | None:
+        """Of the room or of the tank, whichever the asset is; where it is the other, there is none."""
+        room = self.behind.column("comfort_min_c") is not None
+        found = self.behind.state("temperature_c") if room == name.startswith("room") else None
         return found if found is not None else None if point.codec.absent else ABSENT_ROOM_C
 
     def _condition(self, point: Point) -> str:

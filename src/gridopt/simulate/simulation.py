@@ -169,12 +169,19 @@ class Simulation:
                 self.servers[name] = Server(own, line=address.kind, **host)  # type: ignore[arg-type]
 
     def _behind(self, name: str, stands: Stands) -> Behind:
-        plant, assets, node = self.plant, tuple(stands.assets.get(name, ())), stands.nodes.get(name)
-        if node is None:
-            fleet, k = plant.where[assets[0]]
-            node_of = plant.fleets[fleet].nodes[plant.fleets[fleet].family.ports[0].name][k]
-            return Behind(plant, assets, None, _root(plant, plant.nodes[int(node_of)].id))
-        return Behind(plant, (), node, _root(plant, node))
+        plant, assets, node = self.plant, self._there(stands.assets.get(name, ())), stands.nodes.get(name)
+        if node is not None:
+            return Behind(plant, (), node, _root(plant, node))
+        if not assets:
+            return Behind(plant)
+        f, k = plant.where[assets[0]]
+        fleet = plant.fleets[f]
+        place = int(fleet.nodes[fleet.family.ports[0].name][k])
+        return Behind(plant, assets, None, _root(plant, plant.nodes[place].id))
+
+    def _there(self, assets: Sequence[str]) -> tuple[str, ...]:
+        """Assets that are there at any time of the horizon."""
+        return tuple(asset for asset in assets if asset in self.plant.where)
 
     def _show_terminal(self, address: LineAddress, server: Server) -> None:
         """A pseudo-terminal under the name that the site gives its serial line."""
@@ -203,13 +210,16 @@ def _check(site: Site, plant: Plant, stands: Stands) -> None:
         if why:
             add("not-simulated", f"line {name}: {why}", line=name)
     for name, device in site.devices.items():
-        if not stands.assets.get(name) and name not in stands.nodes:
+        known = [asset for asset in stands.assets.get(name, ()) if asset in plant.where]
+        if not known and name not in stands.nodes and not _may_be_free(device):
             add("stands-for-nothing", _nothing(name, device), device=name)
-        for asset in stands.assets.get(name, ()):
-            if asset not in plant.where:
-                add("stands-for-nothing", _nothing(name, device), device=name)
     if found:
         raise SiteError(found)
+
+
+def _may_be_free(device: SiteDevice) -> bool:
+    """A charge point at which nobody is plugged in today."""
+    return device.adapter.header.kind == "charger" and device.said.asset is None and device.said.node is None
 
 
 def _nothing(name: str, device: SiteDevice) -> str:

@@ -524,6 +524,14 @@ def test_faults_are_switched_by_device(tmp_path: Path) -> None:
         s.set_fault("point", "tid")
 
 
+def test_a_charge_point_at_which_nobody_is_today_is_free(tmp_path: Path) -> None:
+    text = SITE.replace('asset = "car"\n', "")
+    s = Simulation(site(tmp_path, text), plant(), Stands({"bat": ["bat"], "room": ["room"]}, {"meter": "site"}), Time())
+    point = s.devices["point"]
+    point.refresh("input", 0, 200)
+    assert [point.value(name) for name in ("state", "power_kw", "current_max_a")] == ["free", 0.0, 32.0]
+
+
 def test_what_cannot_be_simulated_is_told_all_at_once(tmp_path: Path) -> None:
     text = SITE.replace('tcp = "127.0.0.1:{port}"', 'tcp = "10.0.0.4:{port}"').replace('asset = "car"', 'asset = "bus"')
     (tmp_path / "bus").write_text("a line that exists")
