@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,11 +15,12 @@ from click.testing import CliRunner, Result
 from gridopt.cli.main import main
 from gridopt.devices.adapter import load
 from gridopt.devices.codec import Quality, decode
-from gridopt.devices.schema import FAIL_SAFES
+from gridopt.devices.schema import FAIL_SAFES, Link, Point
 from gridopt.devices.writes import NEEDED
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/add-a-device.md").read_text(encoding="utf-8")
+CONSOLE = re.findall(r"```console\n(.*?)```", TEXT, re.S)
 METER, CHECK = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
 
 
@@ -39,10 +43,44 @@ def test_a_meter_is_one_file_of_under_40_lines(meter: Path) -> None:
 
 
 def test_the_command_says_what_the_page_shows(meter: Path) -> None:
-    (shown,) = re.findall(r"```console\n(.*?)```", TEXT, re.S)
-    typed, said = shown.split("\n", 1)
+    typed, said = CONSOLE[0].split("\n", 1)
     result = cli(*typed.removeprefix("$ gridopt ").split())
     assert (result.exit_code, result.stdout) == (0, said)
+
+
+@pytest.fixture
+def served() -> Iterator[int]:
+    """The meter of the page, by a server of other descent than gridopt's link and its simulation; its port."""
+    server_of = pytest.importorskip("pyModbusTCP.server", reason="pyModbusTCP is not installed")
+    bank = server_of.DataBank()
+    bank.set_holding_registers(0, [2304, 5002, 0xED98, 0xFFFF, 0xE240, 0x0001])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    server = server_of.ModbusServer("127.0.0.1", port, no_block=True, data_bank=bank)
+    server.start()
+    yield port
+    server.stop()
+
+
+def test_the_meter_is_read_as_the_page_shows(
+    meter: Path, served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridopt.jobs.read.lock_folder", lambda: tmp_path / "locks")
+    monkeypatch.setattr("gridopt.jobs.read.now", lambda: datetime(2026, 3, 2, 9, 30, tzinfo=UTC))
+    typed, said = CONSOLE[1].split("\n", 1)
+    result = cli(*typed.removeprefix("$ gridopt ").replace(":5020", f":{served}").split())
+    assert (result.exit_code, result.stdout) == (0, said), result.stderr
+
+
+def test_the_scan_of_the_page_is_understood_and_its_keys_exist() -> None:
+    assert re.search(r"`gridopt device scan [\d.]+`", TEXT)
+    lines = re.findall(r"^- (`.*?) (at a point|under `\[link\]`): ", TEXT, re.M)
+    assert len(lines) == 6
+    for names, where in lines:
+        model = Point if where == "at a point" else Link
+        for name in re.findall(r"`(\w+)", names):
+            assert name in model.model_fields
 
 
 @pytest.mark.parametrize(
