@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +30,9 @@ from gridopt.written.words import did_you_mean, nearest, quoted
 if TYPE_CHECKING:
     import pyarrow as pa
 
+DATES, CLOCKS = ("date", "jour", "day"), ("time", "heure", "heures", "hour", "hours", "horaire")
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{4}")
+CLOCK = re.compile(r"(\d{1,2})(?:[:h](\d{2})?(?::\d{2})?)?")
 MARGIN_S = 2 * 86400
 DAY_S = 86400
 EPOCH = datetime(1970, 1, 1)
@@ -41,6 +46,8 @@ class SeriesFile:
     shown: str
     content: bytes
     time: str
+    clock: str = ""
+    """Column with the time of day, where ``time`` holds the date alone."""
     sheet: Sheet = field(default_factory=lambda: Sheet(""))
     header: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -63,15 +70,28 @@ class SeriesFile:
             return False
         if header is None:
             return False
+        self._find_clock(header)
         if self.time not in header:
             hint = _time_hint(self.time, header)
             self.report.add((self.shown, self._line(1)), "no-time-column", key=self.time, hint=hint)
             return False
         self.header = tuple(header)
-        self.names = tuple(name for name in header if name != self.time)
+        self.names = tuple(name for name in header if name not in (self.time, self.clock))
         if not self.names:
             self.report.add((self.shown, self._line(1)), "no-columns", key=self.time)
         return bool(self.names)
+
+    def _find_clock(self, header: Sequence[str]) -> None:
+        """A date and a time of day in two columns of a CSV file, as many exports have them, are one time."""
+        both = [next((name for name in header if name.casefold() in words), "") for words in (DATES, CLOCKS)]
+        if self.parquet or not all(both) or (self.time in header and self.time not in both):
+            return
+        lines = csv.reader(io.StringIO(self.sheet.text), delimiter=self.sheet.separator)
+        row = dict(zip(header, next(itertools.islice((r for r in lines if r), 1, None), []), strict=False))
+        date, clock = (row.get(name, "").strip() for name in both)
+        if DAY.fullmatch(date) and CLOCK.fullmatch(clock):
+            self.time, self.clock = both
+            self.report.note((self.shown, None), "two-columns", date=self.time, clock=self.clock)
 
     def _line(self, line: int) -> int | None:
         return None if self.parquet else line
@@ -129,10 +149,11 @@ class SeriesFile:
             return "skip"
 
         content = self.sheet.text.encode()
+        stamps = [self.time, self.clock] if self.clock else [self.time]
         convert = {
             "decimal_point": "," if self.sheet.comma else ".",
-            "include_columns": [self.time, *names],
-            "column_types": {self.time: pa.string()} | dict.fromkeys(names, pa.float64()),
+            "include_columns": [*stamps, *names],
+            "column_types": dict.fromkeys(stamps, pa.string()) | dict.fromkeys(names, pa.float64()),
             "strings_can_be_null": True,
         }
         parse = arrow.ParseOptions(delimiter=self.sheet.separator, invalid_row_handler=bad_row)
@@ -141,12 +162,17 @@ class SeriesFile:
             table = arrow.read_csv(io.BytesIO(content), read, parse, arrow.ConvertOptions(**convert))
         except pa.ArrowInvalid:  # a cell is not a number: read all as text, so that the cell can be named
             bad.clear()
-            convert["column_types"] = dict.fromkeys([self.time, *names], pa.string())
+            convert["column_types"] = dict.fromkeys([*stamps, *names], pa.string())
             table = arrow.read_csv(io.BytesIO(content), read, parse, arrow.ConvertOptions(**convert))
         for row in bad:
             found, expected = row.actual_columns, row.expected_columns
             hint = self.sheet.ragged_hint if found > expected else ""
             self.report.add((self.shown, row.number), "row-cells", found=found, expected=expected, hint=hint)
+        if self.clock:
+            dates, clocks = (table.column(name).to_pylist() for name in stamps)
+            note_day_first(self.shown, "\n".join(filter(None, dates)), self.report)
+            joined = pa.array([_joined(*both) for both in zip(dates, clocks, strict=True)], pa.string())
+            table = table.set_column(table.column_names.index(self.time), self.time, joined)
         return table
 
     def _values(self, column: pa.ChunkedArray, name: str, rows: Ints) -> Floats:
@@ -284,6 +310,14 @@ class SeriesFile:
                 self.report.add(place, "twice-time", value=when, first=self.row_line(int(rows[k])))
             return False
         return True
+
+
+def _joined(date: str | None, clock: str | None) -> str | None:
+    """``16/03/2026`` and ``7h30``, ``07:30`` or ``7`` → one time; None where one of them is missing."""
+    if date is None or clock is None:
+        return None
+    match = CLOCK.fullmatch(clock.strip())
+    return f"{iso_date(date.strip())}T{match[1]:0>2}:{match[2] or '00'}" if match else f"{date} {clock}"
 
 
 def _local_to_utc(wall: Ints, zone: str) -> Ints:

@@ -121,6 +121,7 @@ MESSAGES: dict[str, str] = COMMON | {
     "partly-there": "{where}: {asset} is there {span} only; nothing is held outside",
     "window-edge": "{where}: {key} {value} lies inside a step of {step_min} min; the whole step counts",
     "sheet": "read with {ways}",
+    "two-columns": "the start of each interval is read from the columns {date} and {clock}",
     "day-first": "dates are read day first, the French way: {value} is {meaning}",
     "converted": "the series {value} is in {found}; it is multiplied by {factor:g} to give {wanted}",
     "uncounted": "{where}: the CO2 of what {nodes} draws is not known and counts as none; add it to "

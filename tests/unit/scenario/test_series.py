@@ -239,6 +239,36 @@ def test_french_files_are_read_and_told(build: Load, content: str, notes: list[s
 
 
 @pytest.mark.parametrize(
+    ("head", "stamp"),
+    [
+        ("Date;Heure", "15/01/2026;{h:02d}:00"),
+        ("date;time", "2026-01-15;{h}:00:00"),
+        ("Jour;Heures", "15/01/2026;{h}h"),
+        ("date;heure", "2026-01-15;{h}"),
+        ("day;hour", "2026-01-15;{h:02d}h00"),
+    ],
+)
+def test_a_date_and_an_hour_in_two_columns_are_one_time(build: Load, head: str, stamp: str) -> None:
+    found = build(toml(DAYS[24], 60), {"series.csv": french(stamp=stamp, head=head + "{s}load-a")})
+    np.testing.assert_array_equal(power(found), np.arange(24) / 4)
+    date_, clock = head.split(";")
+    assert any(note.endswith(f"read from the columns {date_} and {clock}") for note in found.notes)
+    assert any(DATES in note for note in found.notes) == ("/" in stamp)
+
+
+def test_a_wrong_hour_in_a_column_of_its_own_is_named(build: Load) -> None:
+    rows = french(stamp="2026-01-15;{h:02d}:00", head="date;heure{s}load-a").replace("07:00", "7 am")
+    with pytest.raises(ScenarioError, match=r'series.csv:9: the time "2026-01-15 7 am" cannot be read'):
+        build(toml(DAYS[24], 60), {"series.csv": rows})
+
+
+def test_a_column_date_beside_a_whole_time_is_any_column(build: Load) -> None:
+    """``time`` holds all of it: the date that stands beside it is not read at all."""
+    rows = "time;date;load-a\n" + "".join(f"2026-01-15T{h:02d}:00;x;{h / 4:g}\n".replace(".", ",") for h in range(24))
+    np.testing.assert_array_equal(power(build(toml(DAYS[24], 60), {"series.csv": rows})), np.arange(24) / 4)
+
+
+@pytest.mark.parametrize(
     ("encoding", "told"), [("cp1252", "Windows-1252 text"), ("latin-1", "Windows-1252 text"), ("utf-16", "UTF-16 text")]
 )
 def test_accents_of_other_encodings_are_read(build: Load, encoding: str, told: str) -> None:
