@@ -32,7 +32,7 @@ UNSAID_S = 60.0
 SUNSPEC_LENGTHS = {1: 66, 101: 50, 102: 50, 103: 50, 120: 26, 121: 30, 123: 24, 124: 24, 160: 48}
 """Registers after a model's length; of others, as many as the adapter knows."""
 NOT_THERE = 0xFFFF
-ABSENT_ROOM_C = 20.0
+UNKNOWN_ROOM_C, UNKNOWN_TANK_C = 20.0, 45.0
 FREE_POINT_KW = 3 * 32 * PHASE_KV
 """Rating of a charge point at which nobody charges today."""
 
@@ -464,7 +464,7 @@ class Served:
         match point.unit:
             case "kW" if phase:
                 return share
-            case "kW" if "rated" in name or name.endswith("_max_kw"):
+            case "kW" if "rated" in name or name.endswith("max_kw"):
                 return self.behind.rated_kw
             case "kW" if "power" in name or name.startswith("dc"):
                 return kw
@@ -481,10 +481,12 @@ class Served:
         return self._first(point)  # type: ignore[return-value]
 
     def _temperature(self, name: str, point: Point) -> float | None:
-        """Of the room or of the tank, whichever the asset is; where it is the other, there is none."""
-        room = self.behind.column("comfort_min_c") is not None
-        found = self.behind.state("temperature_c") if room == name.startswith("room") else None
-        return found if found is not None else None if point.codec.absent else ABSENT_ROOM_C
+        """Of the room, where the asset has one. Of what it has not there is no value, unless the device is known by it."""
+        room = name.startswith("room")
+        found = self.behind.state("temperature_c") if room else None
+        if found is None and (not point.codec.absent or name in self.adapter.identity.plausible):
+            return UNKNOWN_ROOM_C if room else UNKNOWN_TANK_C
+        return found
 
     def _condition(self, point: Point) -> str:
         """The name among a point's codes that fits what the device does."""
