@@ -64,7 +64,7 @@ class Series:
 
 QUALITIES = ("good", "guessed", "stale", "out-of-range", "missing", "failed")
 """The qualities of a reading, by their code."""
-GOOD, OUT_OF_RANGE, MISSING = (QUALITIES.index(name) for name in ("good", "out-of-range", "missing"))
+GOOD, GUESSED, OUT_OF_RANGE, MISSING = map(QUALITIES.index, ("good", "guessed", "out-of-range", "missing"))
 
 
 @dataclass(frozen=True)

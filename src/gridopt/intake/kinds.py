@@ -41,6 +41,7 @@ class Kind:
 KINDS = {
     "smard": Kind(("prices", "smard"), "day-ahead prices exported from SMARD (CSV, Berlin time)"),
     "entsoe": Kind(("prices", "entsoe"), "day-ahead prices exported from the ENTSO-E transparency platform (CSV)"),
+    "enedis": Kind(("enedis", "read"), "load curves from Enedis: R50, R4x, R63, DataConnect, or a ZIP archive of them"),
     "table": Kind(
         ("table", "read"), "any table of values over time, by a mapping that says what its columns are", True
     ),

@@ -195,3 +195,37 @@ def parsed(texts: Sequence[str], form: str) -> Instants:
     """Naive stamps in a ``strptime`` form → µs; ``NOWHERE`` for what is none."""
     found = pc.strptime(pa.array(texts, pa.string()), format=form, unit="us", error_is_null=True)
     return np.asarray(found.cast(pa.int64()).fill_null(NOWHERE).to_numpy(zero_copy_only=False), np.int64)
+
+
+OFFSET = r":\d{2}(\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)$"
+ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+
+
+def is_aware(text: Any) -> bool:
+    """Whether any time of a column says its offset."""
+    return bool(pc.any(pc.match_substring_regex(text, OFFSET)).as_py())
+
+
+def iso(text: Any) -> Instants:
+    """ISO 8601 → µs, in UTC where the column says offsets; ``NOWHERE`` for what is none.
+
+    A naive time among aware ones has no meaning.
+    """
+    aware = is_aware(text)
+    fits = pc.match_substring_regex(text, ISO)
+    if aware:
+        fits = pc.and_(fits, pc.match_substring_regex(text, OFFSET))
+    kept = pc.if_else(fits, text, pa.scalar(None, pa.string()))
+    kind = pa.timestamp("us", "UTC") if aware else pa.timestamp("us")
+    try:
+        stamps = kept.cast(kind)
+    except pa.ArrowInvalid:  # the 31st of February
+        stamps = pa.chunked_array([pa.array([_one(t, kind) for t in kept.to_pylist()], kind)])
+    return np.asarray(stamps.cast(pa.int64()).fill_null(NOWHERE).to_numpy(), np.int64)
+
+
+def _one(text: str | None, kind: Any) -> Any:
+    try:
+        return None if text is None else pa.array([text]).cast(kind)[0].as_py()
+    except pa.ArrowInvalid:
+        return None

@@ -45,7 +45,7 @@ from gridopt.intake.batch import (
     qualities,
 )
 from gridopt.intake.sheet import Sheet, Unreadable, decoded, needed, no_numbers, numbers, sheet
-from gridopt.intake.stamps import NOWHERE, gaps, lengths, local_to_utc, ordered, parsed, utc_stamp
+from gridopt.intake.stamps import NOWHERE, gaps, is_aware, iso, lengths, local_to_utc, ordered, parsed, utc_stamp
 from gridopt.units import WIRE, unit_of
 from gridopt.written import report as written
 from gridopt.written.fields import Choice, FieldType, Flag, Number, Schema, Text, Texts, Whole, refuse
@@ -54,7 +54,6 @@ from gridopt.written.report import COMMON, Place
 from gridopt.written.toml import read_bytes, read_layer, shown
 from gridopt.written.words import listed, quoted
 
-OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
 MESSAGES = COMMON | {
     "no-columns": 'the mapping names no column; write [column.NAME] with quantity = "power_kw"',
     "no-unit": "{where}: quantity {value} does not end with a unit; write one such as power_kw or temperature_c",
@@ -210,10 +209,10 @@ def _times(found: Sheet, head: Head) -> tuple[Instants, list[Finding]]:
         utc = np.full(len(local), NOWHERE)
         known = local != NOWHERE
         utc[known], findings = local_to_utc(local[known], head.zone)
-    elif pc.any(pc.match_substring_regex(text, OFFSET)).as_py():
-        utc = _iso(text)
+    elif is_aware(text):
+        utc = iso(text)
     else:
-        local = _iso(text)
+        local = iso(text)
         utc = np.full(len(local), NOWHERE)
         known = local != NOWHERE
         utc[known], findings = local_to_utc(local[known], head.zone)
@@ -223,29 +222,6 @@ def _times(found: Sheet, head: Head) -> tuple[Instants, list[Finding]]:
     if lost == found.rows and lost:
         raise Unreadable(f"no time in {listed(head.time)} can be read; say how it is written with form")
     return utc, findings
-
-
-def _iso(text: Any) -> Instants:
-    """ISO 8601, with or without offset → µs; ``NOWHERE`` for what is none."""
-    form = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
-    fits = pc.match_substring_regex(text, form)
-    aware = pc.match_substring_regex(text, OFFSET)
-    if pc.any(aware).as_py():
-        fits = pc.and_(fits, aware)  # a naive time among aware ones has no meaning
-    kept = pc.if_else(fits, text, pa.scalar(None, pa.string()))
-    kind = pa.timestamp("us", "UTC") if pc.any(aware).as_py() else pa.timestamp("us")
-    try:
-        stamps = kept.cast(kind)
-    except pa.ArrowInvalid:  # the 31st of February
-        stamps = pa.chunked_array([pa.array([_one(t, kind) for t in kept.to_pylist()], kind)])
-    return np.asarray(stamps.cast(pa.int64()).fill_null(NOWHERE).to_numpy(), np.int64)
-
-
-def _one(text: str | None, kind: Any) -> Any:
-    try:
-        return None if text is None else pa.array([text]).cast(kind)[0].as_py()
-    except pa.ArrowInvalid:
-        return None
 
 
 def _judged(column: str, said: Column, value: Floats, start: Instants) -> tuple[Floats, Any, list[Finding]]:
