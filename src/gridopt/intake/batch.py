@@ -68,23 +68,10 @@ GOOD, GUESSED, OUT_OF_RANGE, MISSING = map(QUALITIES.index, ("good", "guessed", 
 
 
 @dataclass(frozen=True)
-class Session:
-    """One stay of a car. ``start``, ``end`` [µs UTC]; ``energy_kwh`` delivered."""
-
-    id: str
-    place: str
-    user: str
-    start: int
-    end: int
-    energy_kwh: float
-
-
-@dataclass(frozen=True)
 class Batch:
     """Everything from one file, or several joined."""
 
     series: Sequence[Series] = ()
-    sessions: Sequence[Session] = ()
     findings: Sequence[Finding] = field(default_factory=tuple)
 
 

@@ -109,6 +109,10 @@ class Head(Section):
     instant: Annotated[bool, Flag()] = Field(False, description="values of an instant, not of an interval")
     decimal_comma: Annotated[bool, Flag()] = Field(False, description="whether numbers have decimal commas")
     separator: Annotated[str | None, Choice((",", ";", "\t"))] = Field(None, description="what stands between cells")
+    by: Annotated[str | None, Text()] = Field(
+        None, description="in a long table, the column that says what a row is of"
+    )
+    value: Annotated[str, Text()] = Field("value", description="in a long table, the column with the value")
 
 
 class Column(Section):
@@ -174,11 +178,34 @@ def read(content: bytes, name: str, mapping: Mapping) -> Batch:
     """A table of values over time. Raises Unreadable where a column of the mapping is not there."""
     head = mapping.head
     found = sheet(decoded(content), head.separator)
-    needed(found, *head.time, *mapping.columns)
+    columns = mapping.columns if head.by is None else (head.by, head.value)
+    needed(found, *head.time, *columns)
     utc, findings = _times(found, head)
-    values: dict[str, Floats] = {}
+    source = Path(name).stem
+    if head.by is None:
+        texts = {column: found.columns[column] for column in mapping.columns}
+        series, more = _series(mapping, utc, texts, source)
+        return Batch(series, findings=merged([*found.findings, *findings, *more]))
+    series = []
+    names = found.columns[head.by].cast(pa.string())
     for column in mapping.columns:
-        values[column], wrong = numbers(found.columns[column], head.decimal_comma)
+        rows = np.flatnonzero(pc.equal(names, column).to_numpy())
+        if not len(rows):
+            findings.append(Finding(Deed.FLAGGED, "no-rows", f"no rows of {column}"))
+            continue
+        made, more = _series(mapping, utc[rows], {column: found.columns[head.value].take(pa.array(rows))}, source)
+        series += made
+        findings += more
+    return Batch(series, findings=merged([*found.findings, *findings]))
+
+
+def _series(mapping: Mapping, utc: Instants, texts: dict[str, Any], source: str) -> tuple[list[Series], list[Finding]]:
+    """Series of columns that share their rows, and what was found in those."""
+    head = mapping.head
+    findings: list[Finding] = []
+    values: dict[str, Floats] = {}
+    for column, text in texts.items():
+        values[column], wrong = numbers(text, head.decimal_comma)
         findings += no_numbers(column, wrong)
     start, columns, more = ordered(utc, *values.values())
     findings += more
@@ -190,11 +217,12 @@ def read(content: bytes, name: str, mapping: Mapping) -> Batch:
             start = start - step_s * US
         findings += gaps(start, step_s)
     series = []
-    for (column, said), raw in zip(mapping.columns.items(), columns, strict=True):
+    for column, raw in zip(values, columns, strict=True):
+        said = mapping.columns[column]
         value, quality, more = _judged(column, said, raw * mapping.factors[column], start)
         findings += more
-        series.append(Series(said.source or Path(name).stem, said.quantity, start, step_s, value, quality))
-    return Batch(series, findings=merged([*found.findings, *findings]))
+        series.append(Series(said.source or source, said.quantity, start, step_s, value, quality))
+    return series, findings
 
 
 def _times(found: Sheet, head: Head) -> tuple[Instants, list[Finding]]:

@@ -103,6 +103,37 @@ def test_french_numbers(tmp_path: Path) -> None:
     assert found.series[0].value.tolist() == [1.5005]
 
 
+def test_a_long_table_such_as_a_home_writes(tmp_path: Path) -> None:
+    """States of an instant, each when it changed; what cannot be reached is no value."""
+    text = """
+        format = 1
+        time = "last_changed"
+        by = "entity_id"
+        value = "state"
+        instant = true
+        [column."sensor.power"]
+        quantity = "power_kw"
+        unit = "W"
+        source = "house"
+        [column."sensor.room"]
+        quantity = "temperature_c"
+        [column."sensor.gone"]
+        quantity = "power_kw"
+        """
+    rows = [
+        "sensor.power,2500,2026-01-15T12:00:03.120Z",
+        "sensor.room,19.5,2026-01-15T12:00:04.000Z",
+        "sensor.power,unavailable,2026-01-15T12:07:00.000Z",
+        "light.kitchen,on,2026-01-15T12:08:00.000Z",
+    ]
+    found = batch(tmp_path, text, "entity_id,state,last_changed\n" + "\n".join(rows) + "\n")
+    power, room = found.series
+    assert (power.source, power.value[0], room.value.tolist()) == ("house", 2.5, [19.5])
+    assert np.isnan(power.value[1])
+    assert power.time[0] == at(2026, 1, 15, 12, 0, 3) + 120_000
+    assert codes(found) == {"missing": 1, "no-rows": 1}
+
+
 def test_rows_without_a_time_are_refused_and_counted(tmp_path: Path) -> None:
     found = batch(tmp_path, PLAIN, "t,w\n2026-01-15T00:00Z,1\nyesterday,2\n2026-02-31T00:00Z,3\n2026-01-15T01:00,4\n")
     assert len(found.series[0].time) == 1
