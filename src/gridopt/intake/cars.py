@@ -52,7 +52,7 @@ def read(content: bytes, name: str) -> Batch:
         (hours < 0, Deed.REFUSED, "backwards", "sessions that end before they begin"),
         (usable & (hours > LONG_H), Deed.FLAGGED, "long", f"stays longer than {LONG_H:g} h"),
         (
-            usable & (energy / hours > MOST_KW),
+            mean_kw > MOST_KW,
             Deed.FLAGGED,
             "fast",
             f"more than {MOST_KW:g} kW on the mean of the stay",
