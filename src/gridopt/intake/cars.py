@@ -6,7 +6,10 @@ it stayed, with the energy that it took.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 
 from gridopt.intake.batch import US, Batch, Deed, Finding, Instants, Series, merged, qualities
 from gridopt.intake.sheet import Sheet, Unreadable, decoded, first_of, no_numbers, numbers, sheet
@@ -66,17 +69,14 @@ def read(content: bytes, name: str) -> Batch:
         off = np.abs(hours - reported)
         text = "the reported duration is an hour or two off the times: clocks were changed"
         findings += _told((off > CLOCK_H[0]) & (off < CLOCK_H[1]), Deed.FLAGGED, "clock", text, start)
-    users = _sources(found, column["place"], column["user"])
+    for _, rows in _rows_of(_sources(found, column["user"] or column["place"]), usable, start):
+        overlap = np.append(False, start[rows][1:] < end[rows][:-1])
+        findings += _told(overlap, Deed.FLAGGED, "overlap", "sessions of one user that overlap", start[rows])
     series = []
-    for user in dict.fromkeys(users[usable]):
-        rows = np.flatnonzero(usable & (users == user))
-        rows = rows[np.argsort(start[rows], kind="stable")]
-        overlap = start[rows][1:] < end[rows][:-1]
-        text = "sessions of one user that overlap"
-        findings += _told(np.append(False, overlap), Deed.FLAGGED, "overlap", text, start[rows])
+    for source, rows in _rows_of(_sources(found, column["place"], column["user"]), usable, start):
         kept = rows[np.append(True, np.diff(start[rows]) > 0)]
         length = (end[kept] - start[kept]) // US
-        series.append(Series(str(user), QUANTITY, start[kept], length, energy[kept], qualities(energy[kept])))
+        series.append(Series(source, QUANTITY, start[kept], length, energy[kept], qualities(energy[kept])))
     return Batch(series, findings=merged(findings))
 
 
@@ -94,15 +94,22 @@ def _times(found: Sheet, column: str) -> tuple[Instants, list[Finding]]:
     return out, findings
 
 
-def _sources(found: Sheet, *columns: str | None) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+def _sources(found: Sheet, *columns: str | None) -> npt.NDArray[np.object_]:
     texts = [found.texts(c) for c in columns if c is not None]
     named = ["/".join(t for t in row if t) or "cars" for row in zip(*texts, strict=True)] if texts else []
     return np.array(named or ["cars"] * found.rows, object)
 
 
-def _told(
-    where: np.ndarray[tuple[int], np.dtype[np.bool_]], deed: Deed, code: str, text: str, start: Instants
-) -> list[Finding]:
+def _rows_of(
+    names: npt.NDArray[np.object_], usable: npt.NDArray[np.bool_], start: Instants
+) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """Each name with its usable rows, by their start."""
+    for name in dict.fromkeys(names[usable]):
+        rows = np.flatnonzero(usable & (names == name))
+        yield str(name), rows[np.argsort(start[rows], kind="stable")]
+
+
+def _told(where: npt.NDArray[np.bool_], deed: Deed, code: str, text: str, start: Instants) -> list[Finding]:
     rows = np.flatnonzero(where)
     if not len(rows):
         return []
