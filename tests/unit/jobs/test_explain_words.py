@@ -99,6 +99,20 @@ def test_what_there_was_no_time_for_is_named(kept: Callable[[Inputs], Path], dis
     assert "What would change" not in said
 
 
+def test_plans_solved_side_by_side_are_those_solved_in_turn(
+    kept: Callable[[Inputs], Path], district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = kept(district())
+    told: list[list[str]] = [[], []]
+    docs = []
+    for k, at_once in enumerate((1, 3)):
+        monkeypatch.setattr(job, "AT_ONCE", at_once)
+        docs.append(job.explain(folder, told[k].append, 600.0))
+    assert docs[0] == docs[1]
+    assert sorted(told[0]) == sorted(told[1])
+    assert len(docs[0]["why"]) >= 2
+
+
 def test_a_damaged_summary_is_no_traceback(kept: Callable[[Inputs], Path], district: District) -> None:
     folder = kept(district())
     summary = json.loads((folder / "summary.json").read_text())
