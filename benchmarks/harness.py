@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-LIBRARIES = ("highspy", "numpy", "pyarrow", "pyomo", "scipy")
+LIBRARIES = ("highspy", "numpy", "pyarrow", "pymodbus", "pyomo", "scipy")
 Row = dict[str, Any]
 
 

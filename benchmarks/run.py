@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(1, str(ROOT / "src"))
 
-from benchmarks import gap, real_days, sizes, speed  # noqa: E402, F401
+from benchmarks import gap, link, real_days, sizes, speed  # noqa: E402, F401
 from benchmarks.harness import REGISTRY, Result, load_per_core, machine  # noqa: E402
 from benchmarks.report import FORMAT, as_json, closing, text  # noqa: E402
 

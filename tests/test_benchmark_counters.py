@@ -150,7 +150,7 @@ def test_highs_alone_finds_no_cheaper_plan_for_a_small_house(seed: int) -> None:
 def test_every_benchmark_is_registered_under_its_name() -> None:
     assert set(REGISTRY) == {
         "speed", "phases", "compile", "sizes", "prototype", "gap", "house", "milp", "engine", "catalogue",
-        "real-district", "real-house",
+        "real-district", "real-house", "link", "fuzz",
     }  # fmt: skip
 
 

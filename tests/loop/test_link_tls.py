@@ -105,7 +105,7 @@ def test_ds_34_an_expired_device_is_not_spoken_to(site: Site, days: tuple[int, i
     assert what in refused(site.authority.papers("late", role=OPERATOR, days=days).server(), site.us)
 
 
-def test_ds_34_a_device_of_another_name_is_not_spoken_to(site: Site) -> None:
+def test_ds_34_t19_a_device_of_another_name_is_not_spoken_to(site: Site) -> None:
     elsewhere = site.authority.papers("elsewhere", role=OPERATOR, host="127.0.0.2").server()
     assert "127.0.0.1" in refused(elsewhere, site.us)
     assert outcome(elsewhere, site.us, server_name="127.0.0.2") == ((1, 2), 1)

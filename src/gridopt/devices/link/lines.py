@@ -215,7 +215,7 @@ class Line:
             job.fail(_closed(job))
             return
         heapq.heappush(self._queue, (job.order, next(self._numbers), job))
-        if self._worker is None:
+        if self._worker is None or self._worker.done():
             self._worker = self._loop.create_task(self._work())
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
@@ -345,8 +345,8 @@ class Line:
         if self._wire is not None:
             if not self._wire.lost:
                 return self._wire
-            if self.address.rtu and self._wire.lost_at + self._slowest_s > self.now():
-                # Bytes came that nobody asked for: someone's late answer, and more may follow.
+            if self.address.rtu and self._wire.doubtful:
+                # Someone's late answer, perhaps, and more may follow.
                 self._quiet_until = self._wire.lost_at + self._slowest_s
             await self._drop()
             await asyncio.sleep(max(self._quiet_until - self.now(), 0.0))

@@ -36,14 +36,15 @@ class Answer:
 
 
 class Wire(ModbusProtocol):
-    """A connection. ``lost``: why it can be used no more, or "", and ``lost_at`` since when; ``answers``: how many it
-    brought."""
+    """A connection. ``lost``: why it can be used no more, or "", and ``lost_at`` since when; ``doubtful``: it brought
+    bytes that nobody can place; ``answers``: how many it brought."""
 
     def __init__(self, address: LineAddress, counts: Counts) -> None:
         super().__init__(_parameters(address), is_server=False)
         self.address = address
         self.lost = ""
         self.lost_at = 0.0
+        self.doubtful = False
         self.answers = 0
         self._framing: Framing = Rtu(counts, address.character_s) if address.rtu else Mbap(counts)
         self._made: asyncio.Future[None] = self.loop.create_future()
@@ -152,6 +153,7 @@ class Wire(ModbusProtocol):
         """No byte from here on is trusted."""
         if not self.lost:
             self.lost, self.lost_at = fault.why, self.loop.time()
+            self.doubtful = fault.kind is FaultKind.BROKEN
         if self._quiet is not None:
             self._quiet.cancel()
             self._quiet = None
