@@ -19,6 +19,8 @@ class HeatDemand(Family):
     Variables    unmet_kw[T], an emergency: minimised before money
     Decisions    none
     Short of     heat that no source of its node can give: ``unmet_kw``, a named shortfall
+    Assumes      it is drawn as it is forecast; no temperature of the network, and what is not delivered is not made up
+    Source       none: a measured, forecast or generated series, taken as it is
     Cases        tests/unit/assets/test_heat_demand.py (by hand)
     """
 

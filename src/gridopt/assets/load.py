@@ -16,6 +16,8 @@ class Load(Family):
     Ports        ac (electricity): power                                                                      [kW]
     Variables    none: the load is a constant of its node's balance
     Decisions    none
+    Assumes      it is drawn as it is forecast, whatever it costs: voltage and price change nothing
+    Source       none: a measured, forecast or generated series, taken as it is
     Cases        tests/cases/golden/load-tariff (by hand)
     """
 

@@ -20,6 +20,7 @@ class PV(Family):
     Variables    generation_kw[T]; none when ``curtailable`` is false (the output is then a constant)
     Decisions    none
     Assumes      the inverter follows any limit between 0 and what the sun gives
+    Source       none: the yield is a series, of a meter, a forecast or the generator, and (1) its definition
     Cases        tests/cases/golden/pv-negative-price (by hand)
     """
 
