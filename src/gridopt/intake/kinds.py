@@ -42,6 +42,7 @@ KINDS = {
     "smard": Kind(("prices", "smard"), "day-ahead prices exported from SMARD (CSV, Berlin time)"),
     "entsoe": Kind(("prices", "entsoe"), "day-ahead prices exported from the ENTSO-E transparency platform (CSV)"),
     "enedis": Kind(("enedis", "read"), "load curves from Enedis: R50, R4x, R63, DataConnect, or a ZIP archive of them"),
+    "eco2mix": Kind(("mix", "eco2mix"), "the French mix of RTE: consumption and CO₂ (éCO2mix, own file or open data)"),
     "sessions": Kind(("cars", "read"), "charging sessions, a row each (CSV)"),
     "open-meteo": Kind(("weather", "open_meteo"), "weather as Open-Meteo answers it (JSON)"),
     "table": Kind(
