@@ -52,7 +52,7 @@ class InterruptibleLoad(Family):
                  A last window cut by ``latest`` wants its share. With switching a device may take as much more than
                  wanted as its shortest run at least power, so that a fixed power meets any energy, and with a longest
                  pause any amount; without switching less energy than a step at least power is drawn at a lower mean
-    Source       on[t]: D. Rajan, S. Takriti, as in gridopt.assets.switching; the windows of energy are this project's own
+    Source       on[t]: D. Rajan, S. Takriti, as in gridopt.assets.switching; the windows of energy are our own
     Cases        tests/unit/assets/test_interruptible_load.py (by hand, and by trying every pattern)
     """
 
