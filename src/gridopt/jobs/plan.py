@@ -41,6 +41,8 @@ PROVEN, DEGRADED = 0, 3
 SHOWN_FINDINGS = 10
 ENDS_ALIKE = 0.05
 """Two days end alike where they differ by less (kWh, K, m³)."""
+KWH_PER = ("stored_kwh_per_k", "capacity_kwh_per_k", "lift_kwh_per_m3")
+"""Columns that say how many kWh a unit of a stock is, where it is no kWh itself."""
 STORES = "stores.left"
 """Cost line of the twin: what its stores, and cars that stay, hold less at the end than the plan's."""
 
@@ -120,9 +122,10 @@ def plan(
     say("running the day by rule, to compare")
     by_rule = twin(inputs)
     clock.lap("twin")
-    compared = _comparison(solution, trace, ledger, by_rule)
+    prices = marginal_prices(solution)
+    compared = _comparison(solution, trace, ledger, by_rule, prices)
     clock.lap("comparison")
-    series = record.schedule_series(inputs, schedule, trace, marginal_prices(solution))
+    series = record.schedule_series(inputs, schedule, trace, prices)
     doc, planned_with = record.pack(inputs)
     told = record.setpoints(inputs, schedule, trace, _devices(scenario))
     plan_hash = record.plan_hash(doc["digest"], series, told, inputs.axis.start, inputs.axis.end)
@@ -321,7 +324,9 @@ def _cost(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {name: {"eur": line.eur, "kind": line.kind} for name, line in ledger.lines.items()}
 
 
-def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin) -> dict[str, Any]:
+def _comparison(
+    solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin, price_eur_per_kwh: Floats
+) -> dict[str, Any]:
     """The twin, and what the plan saves against it: penalties and breaches stand beside the saving, never inside.
 
     A twin that ends with emptier stores has not saved anything: what it holds less is a cost line of its own. Where no
@@ -335,7 +340,7 @@ def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin)
         "baseline": {
             "cost": _cost(rule),
             "total_eur": rule.total_eur,
-            "ends": _ends(solution.assembly.inputs, trace, by_rule.trace),
+            "ends": _ends(inputs, trace, by_rule.trace, rule.lines.get(STORES), price_eur_per_kwh.mean(1)),
             "shortfalls": _short(solution, by_rule.net_kw, by_rule.trace, by_rule.ledger),
             "breaches": [
                 {
@@ -356,23 +361,37 @@ def _comparison(solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin)
     }
 
 
-def _ends(inputs: Inputs, plan: Trace, rule: Trace) -> list[dict[str, Any]]:
-    """What both days leave to tomorrow, where it differs: contents, temperatures, what cars that stay have drawn."""
-    found: list[dict[str, Any]] = []
+def _ends(inputs: Inputs, plan: Trace, rule: Trace, left: Line | None, price: Floats) -> list[dict[str, Any]]:
+    """What both days leave to tomorrow, where it differs: contents, temperatures, what cars that stay have drawn.
 
-    def tell(group: Group, quantity: str, here: Floats, there: Floats) -> None:
+    ``about_eur``: its part of the line ``left``, shared by what each difference takes at its node's mean ``price``;
+    none where some end fuller and some emptier, so that their parts are not known.
+    """
+    found: list[dict[str, Any]] = []
+    parts: list[float] = []
+
+    def tell(group: Group, quantity: str, here: Floats, there: Floats, kwh_per: Floats) -> None:
+        at_node = price[group.nodes[group.family.ports[0].name]]
         for k in np.flatnonzero(np.abs(here - there) > ENDS_ALIKE):
             ends = {"plan": float(here[k]), "by_rule": float(there[k]), "unit": unit_of(quantity)}
             found.append({"id": group.ids[k], "quantity": quantity, **ends})
+            parts.append(float((here[k] - there[k]) * kwh_per[k] * at_node[k]))
 
     for group, mine, theirs in zip(inputs.groups, plan.steps, rule.steps, strict=True):
-        for state in group.family.stocks:
-            tell(group, state, mine[state][:, -1], theirs[state][:, -1])
+        one = np.ones(group.n)
+        for state, sign in group.family.stocks.items():
+            way = group.columns[sign] if isinstance(sign, str) else sign * one
+            kwh_per = next((group.columns[name] for name in KWH_PER if name in group.columns), one)
+            tell(group, state, mine[state][:, -1], theirs[state][:, -1], way * kwh_per)
         goes_on = group.family.goes_on(group.columns)
         if goes_on is not None:
             step_h, port = inputs.axis.step_h, f"{group.family.ports[0].name}_kw"
             here, there = (goes_on * t[port].sum(1) * step_h for t in (mine, theirs))
-            tell(group, "drawn_kwh", here, there)
+            tell(group, "drawn_kwh", here, there, one)
+    total = sum(parts)
+    if left is not None and total * left.eur > 0 and all(part * total >= 0 for part in parts):
+        for end, part in zip(found, parts, strict=True):
+            end["about_eur"] = left.eur * part / total
     return sorted(found, key=lambda e: (-abs(e["plan"] - e["by_rule"]), e["id"]))
 
 

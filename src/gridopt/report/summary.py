@@ -227,11 +227,15 @@ def _stores(s: Mapping[str, Any]) -> Group | None:
     ends = s["baseline"].get("ends", [])
     if "stores.left" not in s["baseline"]["cost"] or not ends:
         return None
-    lines = [
-        f"{e['id']}: {e['plan']:.4g} {e['unit']}, by rule {e['by_rule']:.4g} {e['unit']}" for e in ends[:MOST_ENDS]
-    ]
+    lines = [_end_words(e, len(ends) == 1) for e in ends[:MOST_ENDS]]
     more = [f"and {len(ends) - MOST_ENDS} more, all in summary.json"] if len(ends) > MOST_ENDS else []
     return _list("What is left at the end, counted as stores, left", [*lines, *more])
+
+
+def _end_words(e: Mapping[str, Any], alone: bool) -> str:
+    """``bat-a: 3 kWh, by rule 7.9 kWh, about 0.77 EUR``."""
+    eur = f", {'' if alone else 'about '}{e['about_eur']:.2f} EUR" if "about_eur" in e else ""
+    return f"{e['id']}: {e['plan']:.4g} {e['unit']}, by rule {e['by_rule']:.4g} {e['unit']}{eur}"
 
 
 @dataclass(frozen=True)

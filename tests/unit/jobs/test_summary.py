@@ -9,18 +9,21 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from gridopt.assets import family
 from gridopt.jobs import record
-from gridopt.jobs.plan import Plan, plan, write
+from gridopt.jobs.plan import Plan, _ends, plan, write
 from gridopt.model.inputs import Inputs
 from gridopt.report import summary
 from gridopt.report.summary import Row, rows, show
 from gridopt.store.run_folder import Run
+from gridopt.verify import Line, Trace
 
 District = Callable[..., Inputs]
 
@@ -283,8 +286,30 @@ def test_what_is_left_at_the_end_is_named(made: Plan) -> None:
     here, there = (float(steps[g]["soc_kwh"][k, -1]) for steps in soc)
     assert abs(here - there) > 0.1
     assert (ends["bat-a"]["plan"], ends["bat-a"]["by_rule"], ends["bat-a"]["unit"]) == (here, there, "kWh")
+    left = made.summary["baseline"]["cost"]["stores.left"]["eur"]
+    assert ends["bat-a"]["about_eur"] == pytest.approx(left), "the only one has all of it"
     shown = words(made.run, made.inputs)
-    assert f"What is left at the end, counted as stores, left bat-a: {here:.4g} kWh, by rule {there:.4g} kWh" in shown
+    line = f"bat-a: {here:.4g} kWh, by rule {there:.4g} kWh, {left:.2f} EUR"
+    assert f"What is left at the end, counted as stores, left {line}" in shown
+
+
+def test_the_worth_of_what_is_left_is_shared_where_all_ends_differ_alike() -> None:
+    store = SimpleNamespace(
+        family=family("battery"), ids=("a", "b"), n=2, columns={"capacity_kwh": np.ones(2)},
+        nodes={"ac": np.array([0, 1])},
+    )  # fmt: skip
+    inputs: Any = SimpleNamespace(groups=(store,), axis=SimpleNamespace(step_h=1.0))
+
+    def ends(a: float, b: float) -> list[dict[str, Any]]:
+        plan_, rule = (Trace(({"soc_kwh": np.array([[x], [y]])},), ({},)) for x, y in ((2.0, 1.0), (a, b)))
+        return _ends(inputs, plan_, rule, Line(-1.0, "value"), np.array([0.1, 0.3]))
+
+    assert [(e["id"], e["about_eur"]) for e in ends(5.0, 2.0)] == [
+        ("a", pytest.approx(-0.5)),
+        ("b", pytest.approx(-0.5)),
+    ]
+    assert all("about_eur" not in e for e in ends(9.0, 0.0)), "one ends fuller, one emptier"
+    assert [e["id"] for e in ends(2.0, 3.0)] == ["b"]
 
 
 def test_a_goal_missed_by_next_to_nothing_is_said(made: Plan) -> None:
