@@ -280,6 +280,9 @@ async def test_a_release_goes_to_a_unit_that_is_being_left_alone() -> None:
         unit = lines.line(address(server)).unit(1, SHORT)
         await fault_of(reading(unit))
         assert (await fault_of(unit.write(Frame(6, 0, (5,))))).kind is FaultKind.OFFLINE
+        assert (await fault_of(reading(unit))).kind is FaultKind.OFFLINE
+        assert await unit.read("holding", 0, 1, release=True) == (0,)
+        unit.health.alone_until = unit.line.now() + 1000
         await unit.write(Frame(6, 0, (6,)), release=True)
         assert [written.words for written in server.log] == [(6,)]
 
@@ -309,6 +312,23 @@ async def test_a_busy_device_is_asked_again_a_few_times() -> None:
         assert (await fault_of(unit.write(Frame(6, 0, (5,))))).kind is FaultKind.BUSY
         assert server.requests() == before + 1
         assert unit.session == 1
+
+
+@pytest.mark.parametrize(("kind", "others"), [("rtu", 1), ("rtu-over-tcp", 2), ("tcp", 2)])
+def test_ds_07_after_doubt_about_one_unit_the_others_of_a_serial_line_are_known_still(kind: str, others: int) -> None:
+    @on_loop
+    async def run() -> None:
+        async with Server({1: device(), 2: device()}, line=kind) as server, Lines(None, patience=QUICK) as lines:  # type: ignore[arg-type]
+            doubted, known = (lines.line(address(server)).unit(n, SHORT) for n in (1, 2))
+            for unit in (doubted, known):
+                await reading(unit)
+                assert unit.session == 1
+            server.set_fault(1, "few*1")
+            assert (await fault_of(reading(doubted))).kind is FaultKind.BROKEN
+            assert await reading(known) == await reading(doubted) == (0, 1, 2, 3)
+            assert (doubted.session, known.session) == (2, others)
+
+    run()
 
 
 # --- connections -----------------------------------------------------------------------------------------------------

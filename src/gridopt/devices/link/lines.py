@@ -73,9 +73,11 @@ class Sent:
 
 @dataclass
 class _Health:
-    """How a unit has been lately. ``alone_until``: no request before; ``quiet_until``: a late answer may still come."""
+    """How a unit has been lately. ``alone_until``: no request before; ``quiet_until``: a late answer may still come;
+    ``doubts``: how often it was doubted while the port of a serial line stayed the same."""
 
     failures: int = 0
+    doubts: int = 0
     alone_until: float = 0.0
     quiet_until: float = 0.0
 
@@ -86,8 +88,7 @@ class _Job:
 
     order: int
     request: Request
-    link: Link
-    health: _Health
+    unit: Unit
     future: asyncio.Future[tuple[Answer, float]]
     session: int | None
     sent: bool = False
@@ -112,20 +113,26 @@ class Unit:
 
     @property
     def session(self) -> int:
-        """Number of the connection, 0 before the first; when it changed, who is there must be asked again."""
-        return self.line.session
+        """Counts connections, 0 before the first; when it changed, who is there must be asked again.
 
-    async def read(self, table: str, address: int, count: int, *, deadline_s: float | None = None) -> tuple[int, ...]:
+        A serial port that the link closed in doubt about one unit is, for the others, the same as before.
+        """
+        return self.line.session + self.health.doubts
+
+    async def read(
+        self, table: str, address: int, count: int, *, release: bool = False, deadline_s: float | None = None
+    ) -> tuple[int, ...]:
         """Words of ``table`` (holding, input, coil, discrete) from a register on, by its number on the wire.
 
-        A device that says it is busy is asked again a few times. ``deadline_s``: for all of it, waiting for a turn
-        included. Raises Fault.
+        A device that says it is busy is asked again a few times. ``release``: control cannot be given back without it;
+        see ``write``. ``deadline_s``: for all of it, waiting for a turn included. Raises Fault.
         """
+        order = RELEASE if release else READ
         request = exchange.read(self.unit_id, table, address, count)
         end = None if deadline_s is None else self.line.now() + deadline_s
         for wait_s in BUSY_WAITS_S:
             try:
-                answer, _ = await self.line.ask(self, READ, request, deadline_s)
+                answer, _ = await self.line.ask(self, order, request, deadline_s)
             except Fault as fault:
                 if fault.kind is not FaultKind.BUSY:
                     raise
@@ -136,7 +143,7 @@ class Unit:
             else:
                 return answer.words
             await asyncio.sleep(wait_s)
-        answer, _ = await self.line.ask(self, READ, request, deadline_s)
+        answer, _ = await self.line.ask(self, order, request, deadline_s)
         return answer.words
 
     async def write(
@@ -153,7 +160,7 @@ class Unit:
 
 
 class Line:
-    """One physical line, and the one connection over it. ``session``: counts connections."""
+    """One physical line, and the one connection over it. ``session``: counts connections to what may be another."""
 
     def __init__(
         self, address: LineAddress, patience: Patience, acquire: Callable[[str], hold.Hold | None] = lambda key: None
@@ -175,6 +182,7 @@ class Line:
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
         self._wire: Wire | None = None
+        self._same_port = False
         self._failures = 0
         self._alone_until = 0.0
         self._quiet_until = 0.0
@@ -193,7 +201,7 @@ class Line:
         self, unit: Unit, order: int, request: Request, deadline_s: float | None = None, session: int | None = None
     ) -> tuple[Answer, float]:
         """Wait for a turn and for the answer; (answer, seconds from request to answer). Raises Fault."""
-        job = _Job(order, request, unit.link, unit.health, self._loop.create_future(), session)
+        job = _Job(order, request, unit, self._loop.create_future(), session)
         try:
             self._refuse(job)
         except Fault as fault:
@@ -229,8 +237,8 @@ class Line:
                 job = heapq.heappop(self._queue)[2]
                 if job.future.done():
                     continue
-                if job.health.quiet_until > self.now():
-                    self._loop.call_at(job.health.quiet_until, self._queue_up, job)
+                if job.unit.health.quiet_until > self.now():
+                    self._loop.call_at(job.unit.health.quiet_until, self._queue_up, job)
                     continue
                 return job
             if not self._queue:
@@ -263,7 +271,7 @@ class Line:
         if job.order == RELEASE:
             return
         now = self.now()
-        health = job.health
+        health = job.unit.health
         if now < health.alone_until:
             raise Fault(FaultKind.OFFLINE, f"left alone after {health.failures} failures in a row")
         if now < self._alone_until and (self._wire is None or self._wire.lost):
@@ -276,7 +284,7 @@ class Line:
             # Time has passed: what is not wanted any more must not be sent.
             if job.future.done():
                 raise Fault(FaultKind.OFFLINE, "given up before it was sent")
-            if job.session is not None and job.session != self.session:
+            if job.session is not None and job.session != job.unit.session:
                 raise Fault(FaultKind.OFFLINE, "connected anew, and who is there has not been asked since")
             served_before = wire.answers > 0
             try:
@@ -299,17 +307,17 @@ class Line:
         # On a serial line the characters themselves take time, which is not the device's.
         wire_s = self.address.character_s * (len(request.pdu) + request.length + 6)
         try:
-            answer = await wire.exchange(request, job.link.timeout_s + wire_s)
+            answer = await wire.exchange(request, job.unit.link.timeout_s + wire_s)
         finally:
             end = self.now()
-            self._rest_until = end + job.link.pause_s
+            self._rest_until = end + job.unit.link.pause_s
         self._alive(job)
         self.counts.answers += 1
         return answer, end - start
 
     def _alive(self, job: _Job) -> None:
-        job.health.failures = 0
-        job.health.alone_until = 0.0
+        job.unit.health.failures = 0
+        job.unit.health.alone_until = 0.0
         self._failures = 0
 
     async def _after(self, fault: Fault, job: _Job, wire: Wire) -> None:
@@ -322,21 +330,24 @@ class Line:
             return
         now = self.now()
         if self.address.rtu:
-            job.health.quiet_until = now + self._slowest_s
+            job.unit.health.quiet_until = now + self._slowest_s
             if fault.kind is not FaultKind.TIMEOUT or wire.heard:
                 self._quiet_until = now + self._slowest_s
+        if self.address.serial and fault.kind is not FaultKind.OFFLINE:
+            job.unit.health.doubts += 1
+            self._same_port = True
         await self._drop()
         # One garbled answer is bad luck; silence is not waited for twice in a row.
-        if fault.kind is not FaultKind.BROKEN or job.health.failures:
+        if fault.kind is not FaultKind.BROKEN or job.unit.health.failures:
             self._failed(job)
         else:
-            job.health.failures = 1
+            job.unit.health.failures = 1
 
     def _failed(self, job: _Job) -> None:
         if job.request.writes:
             return
-        job.health.failures += 1
-        job.health.alone_until = self.now() + self._patience.unit(job.health.failures)
+        job.unit.health.failures += 1
+        job.unit.health.alone_until = self.now() + self._patience.unit(job.unit.health.failures)
 
     # --- the connection ---
 
@@ -348,19 +359,22 @@ class Line:
             if self.address.rtu and self._wire.doubtful:
                 # Someone's late answer, perhaps, and more may follow.
                 self._quiet_until = self._wire.lost_at + self._slowest_s
+                self._same_port = self.address.serial
             await self._drop()
             await asyncio.sleep(max(self._quiet_until - self.now(), 0.0))
         if self._hold is None:
             self._hold = self._acquire(self.key)
         wire = Wire(self.address, self.counts)
         try:
-            await wire.open(max(job.link.timeout_s, HANDSHAKE_S if self.address.kind == "tls" else 0.0))
+            await wire.open(max(job.unit.link.timeout_s, HANDSHAKE_S if self.address.kind == "tls" else 0.0))
         except Fault:
+            self._same_port = False
             self._failures += 1
             self._alone_until = self.now() + self._patience.line(self._failures)
             raise
         self._wire = wire
-        self.session += 1
+        self.session += not self._same_port
+        self._same_port = False
         self.counts.connections += 1
         return wire
 
