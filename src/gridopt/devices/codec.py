@@ -36,7 +36,7 @@ FLOATS = ("f32", "f64")
 MOST_EXPONENT = 10
 """SunSpec's scale factors lie within -10..10; what lies beyond was not read from one."""
 
-SUNSPEC_ABSENT = {
+ABSENT = {
     "u16": (0xFFFF,),
     "i16": (0x8000,),
     "u32": (0xFFFF_FFFF,),
@@ -44,7 +44,8 @@ SUNSPEC_ABSENT = {
     "u64": (0xFFFF_FFFF_FFFF_FFFF,),
     "i64": (0x8000_0000_0000_0000,),
 }
-"""Bits that mean "not available" in SunSpec. An accumulator, whose code is 0, says so itself."""
+"""Bits that mean "not available" in SunSpec, and in most documents that say nothing of it: the last numbers that a
+measurement would hold. An accumulator of SunSpec, whose code is 0, says so itself."""
 
 
 class Quality(StrEnum):

@@ -111,7 +111,7 @@ class Device:
         self._latest: dict[str, Reading] = {}
         self._base: dict[str, tuple[float, float]] = {}
         self._plans: dict[frozenset[str], tuple[tuple[Block, ...], ...]] = {}
-        self._split: dict[tuple[str, int, int], tuple[Block, ...]] = {}
+        self._split: dict[tuple[str, int, int, tuple[str, ...]], tuple[Block, ...]] = {}
         self._sulks_until = -math.inf
 
     # --- who it is ---
@@ -209,15 +209,12 @@ class Device:
                 unit = self._points[name].unit
                 words = found.why if found.value is None else value_said(found.value, unit)
                 return f"{name} reads {words or 'nothing'}, not {value_said(expected, unit)}"
-        witnesses = [said[name] for name in identity.plausible]
-        if witnesses and all(w.quality is not Quality.GOOD for w in witnesses):
-            return f"{', '.join(identity.plausible)}: no value to know it by"
         return ""
 
     def _implausible(self, said: Mapping[str, Decoded] | Mapping[str, Reading]) -> str:
-        """What no device of this kind would read, or ""."""
+        """What a device of this kind that works would never read, or ""."""
         for name in self.adapter.identity.plausible:
-            if name in said and said[name].quality is Quality.OUT_OF_RANGE:
+            if name in said and said[name].quality in (Quality.OUT_OF_RANGE, Quality.MISSING):
                 return f"{name}: {said[name].why}"
         for total, parts in self.adapter.identity.sums.items():
             values = [said[name].value for name in (total, *parts) if name in said]
@@ -295,7 +292,8 @@ class Device:
         return found
 
     async def _block(self, block: Block, refused: list[tuple[Block, Fault]]) -> list[tuple[Block, Sequence[int]]]:
-        parts = self._split.get((block.table, block.address, block.count))
+        key = (block.table, block.address, block.count, tuple(_names([block])))
+        parts = self._split.get(key)
         if parts is None:
             try:
                 return [(block, await self._get(block.table, block.address, block.count))]
@@ -308,7 +306,7 @@ class Device:
                 parts = block.halves()
         found = [answer for part in parts for answer in await self._block(part, refused)]
         if found:
-            self._split[block.table, block.address, block.count] = tuple(b for b, _ in found)
+            self._split[key] = tuple(b for b, _ in found)
         return found
 
     def _decode(self, answers: Sequence[tuple[Block, Sequence[int]]]) -> dict[str, Decoded]:
@@ -403,9 +401,9 @@ class Device:
         for block, fault in refused:
             for name in {*_names([block]), *self._scaled_by(block)}:
                 self.quarantined[name] = until, fault.why
-            for table, first, count in list(self._split):
-                if table == block.table and first <= block.address < first + count:
-                    del self._split[table, first, count]  # without the point it may take fewer requests
+            for key in list(self._split):
+                if key[0] == block.table and key[1] <= block.address < key[1] + key[2]:
+                    del self._split[key]  # without the point it may take fewer requests
 
     def _scaled_by(self, block: Block) -> set[str]:
         """Points that mean nothing without the scale factors of a block."""

@@ -1,4 +1,7 @@
-"""What can be wrong with an adapter or a site, in words: code → text. Fields are data, so another language is another table."""
+"""What can be wrong with an adapter or a site, in words: code → text.
+
+Fields are data, so another language is another table.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ MESSAGES: dict[str, str] = COMMON | {
     "fed in does",
     "zero-scale": "{where}: scale 0 would make every value 0",
     "address-range": "{where}: {key} {value} is not within {low}..{high}",
-    "read-long": "{where}: it takes {length} registers; the device answers {most} in one read, so nothing would read it "
-    "whole",
+    "read-long": "{where}: it takes {length} registers; the device answers {most} in one read, so nothing would read "
+    "it whole",
     "table-type": "{where}: {table} is a table of {holds}; {type} does not stand in it",
     "table-read-only": "{where}: {table} cannot be written; access can only be r",
     "overlap": "{where}: its registers {own} overlap those of {other}, {others}",

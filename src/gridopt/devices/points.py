@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from gridopt.devices.codec import FLOATS, FORMATS, REGISTERS, SUNSPEC_ABSENT, Codec
+from gridopt.devices.codec import ABSENT, FLOATS, FORMATS, REGISTERS, Codec
 from gridopt.devices.mistakes import Report
 from gridopt.devices.schema import BIT_TABLES, TIMER, VALUE, WRITTEN_TABLES, Link
 from gridopt.devices.schema import Point as Said
@@ -180,7 +180,8 @@ def _absent(
         return frozenset(said.absent)
     if said.type in absent:
         return frozenset(absent[said.type])
-    return frozenset(SUNSPEC_ABSENT.get(said.type, ()) if said.sunspec else ())
+    number = not (said.codes or said.bits)
+    return frozenset(ABSENT.get(said.type, ()) if said.sunspec or number else ())
 
 
 # --- scale and unit --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from gridopt.devices.blocks import Spot, plan
-from gridopt.devices.codec import SUNSPEC_ABSENT, Codec, Decoded, decode
+from gridopt.devices.codec import ABSENT, Codec, Decoded, decode
 from gridopt.devices.link.fault import Fault, FaultKind
 from gridopt.devices.schema import Link
 
@@ -288,7 +288,7 @@ def _codec(point: Mapping[str, Any]) -> Codec | None:
         point["size"],
         Fraction(10) ** factor if isinstance(factor, int) else Fraction(1),
         scaled=isinstance(factor, str),
-        absent=frozenset((0,) if kind in ZERO_IS_ABSENT else SUNSPEC_ABSENT.get(type, ())),
+        absent=frozenset((0,) if kind in ZERO_IS_ABSENT else ABSENT.get(type, ())),
         codes={} if bits or not kind.startswith("enum") else symbols,
         bits=bits,
     )

@@ -146,7 +146,7 @@ def _check_step(w: Writing, key: str, k: int, step: Mapping[str, Any]) -> None:
         known &= point is not None
         if point is None or (value == VALUE and key == "set"):
             continue
-        if isinstance(value, dict):
+        if isinstance(value, dict) and (value or w.said.states):
             _check_states(w, (key, k, name), point, value)
             continue
         if value == TIMER and key == "set":

@@ -13,10 +13,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gridopt.devices.codec import (
+    ABSENT,
     FLOATS,
     FORMATS,
     REGISTERS,
-    SUNSPEC_ABSENT,
     Codec,
     Quality,
     Unfit,
@@ -104,10 +104,10 @@ def test_an_exponent_belongs_to_scaled_quantities_alone() -> None:
 # --- what is not known is never a zero -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("type", SUNSPEC_ABSENT)
+@pytest.mark.parametrize("type", ABSENT)
 def test_what_is_not_available_is_missing(type: str) -> None:
-    of = codec(type, absent=frozenset(SUNSPEC_ABSENT[type]))
-    words = struct.unpack(f">{of.registers}H", SUNSPEC_ABSENT[type][0].to_bytes(2 * of.registers, "big"))
+    of = codec(type, absent=frozenset(ABSENT[type]))
+    words = struct.unpack(f">{of.registers}H", ABSENT[type][0].to_bytes(2 * of.registers, "big"))
     found = decode(of, words)
     assert (found.value, found.quality) == (None, Quality.MISSING)
     assert "means not available" in found.why

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gridopt.devices.adapter import Adapter, load
+from gridopt.devices.adapter import Adapter, load, shipped
 from gridopt.devices.codec import Quality
 from gridopt.devices.counters import Event
 from gridopt.devices.device import Device, Stranger
@@ -192,5 +192,26 @@ def test_a_block_that_failed_is_not_updated_in_part(fault: str) -> None:
             found = await device.read(["voltage_l1_v", "voltage_l2_v", "power_l1_kw"])
             assert {r.quality for r in found.values()} == {Quality.FAILED}
             assert all(r.value is None and r.why for r in found.values())
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("gridopt-sim-")])
+@pytest.mark.parametrize("fault", ["sentinel:8000", "sentinel:FFFF", "nan"])
+def test_ds_06_no_number_that_is_not_available_passes_for_one(name: str, fault: str) -> None:
+    """Every number of the devices that gridopt simulates, whatever the pattern that stands for nothing."""
+    adapter = load(name)
+    unit = FakeUnit()
+    unit.hold(adapter, {"model_name": name, "serial_number": "1"})
+    for point in adapter.points.values():
+        if point.codec.type != "text":
+            unit.put(point.table, point.address, [0] * point.codec.registers)
+
+    async def work() -> None:
+        async with Server({1: memory(adapter, unit)}, fault=fault) as server, Lines(None) as lines:
+            line = lines.line(LineAddress("tcp", "127.0.0.1", server.port)).unit(1, adapter.link)
+            device = Device("d", adapter, line, clock=CLOCK, now=lambda: datetime(2026, 3, 2, tzinfo=UTC))
+            found = await device.read()
+            assert [n for n, r in found.items() if r.good and isinstance(r.value, float)] == []
 
     asyncio.run(work())
