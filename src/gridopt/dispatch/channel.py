@@ -120,6 +120,20 @@ class Look:
         return ""
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What may be sent: ``value`` (a stage of a ramp, perhaps) as ``frames``. ``held``: the device holds the ordered
+    value already; ``old``: what it holds; ``why``: why not yet."""
+
+    value: float
+    frames: tuple[Frame, ...]
+    look: Look
+    whole: float | None
+    old: float | None
+    held: bool
+    why: str
+
+
 @dataclass
 class Channel:
     """See the head of this module. ``who``: in whose name; ``record``: what the journal says of the past."""
@@ -183,7 +197,7 @@ class Channel:
     @property
     def falls_back_s(self) -> float | None:
         """When the fail-safe acts, on the monotonic clock; None where there is none."""
-        return None if self.time_s is None else max(self._refreshed_s, self.told_last_s) + self.time_s
+        return None if self.time_s is None else self.fed_s + self.time_s
 
     def ready(self, moment: Moment) -> bool:
         """Whether it could be told something else now."""
@@ -309,23 +323,43 @@ class Channel:
         unknown = self.outcome.status is Status.UNKNOWN and self.record.open is not None
         if self._attempts >= ATTEMPTS and not unknown:
             return self.outcome
-        look = await self._look(order)
-        if isinstance(look, Outcome):
-            return look
-        whole = self._whole(look)
-        meant = self._meant(order.value, whole)
-        if meant and not prove.off(meant, {n: look.value(n) for n in self._shown}):
+        ready = await self._prepare(order, moment)
+        if isinstance(ready, Outcome):
+            return ready
+        if ready.held:
             return await self._adopt(order, moment)
         if unknown:
             self.record.open = None
             await self._take_back(Status.NOT_APPLIED)
             return self._say(Status.NOT_APPLIED, order.value, why="it was never answered, and it did not arrive")
+        if ready.why:
+            return self._say(Status.WAITING, order.value, why=ready.why)
+        return await self._send(order, ready)
+
+    async def rehearse(self, order: Order, moment: Moment) -> tuple[Outcome, tuple[Frame, ...]]:
+        """What ``tell`` would send now, and why it would not; sends nothing."""
+        why = self.barred or envelope.permission(self.site, self.name) or envelope.value(self.write, order.value)
+        if why:
+            return self._refuse(order, why), ()
+        ready = await self._prepare(order, moment)
+        if isinstance(ready, Outcome):
+            return ready, ()
+        why = "it holds this already, and is only refreshed" if ready.held else ready.why
+        return self._say(Status.WAITING, order.value, read=ready.old, why=why), ready.frames
+
+    async def _prepare(self, order: Order, moment: Moment) -> _Ready | Outcome:
+        """Look, ask every rule that needs to know what the device reads, and make the requests."""
+        look = await self._look(order)
+        if isinstance(look, Outcome):
+            return look
+        whole = self._whole(look)
+        meant = self._meant(order.value, whole)
+        held = bool(meant) and not prove.off(meant, {n: look.value(n) for n in self._shown})
         value = envelope.stage(self.write, self._last(look), order.value, self._since_proven_s(moment))
-        past = self.record.past(moment.now)
         why = (
             envelope.rated(self.write, order.value, look.number(self.write.rating))
             or self._off_requirement(look)
-            or self._off_fail_safe(look, order)
+            or self._off_fail_safe(look)
         )
         if why:
             return self._refuse(order, why)
@@ -333,14 +367,13 @@ class Channel:
             sent = self._frames(value, look)
         except Unfit as error:
             return self._refuse(order, str(error))
+        past = self.record.past(moment.now)
         why = (
-            ("" if value != self._last(look) else "the ramp allows no step yet")
+            ("the ramp allows no step yet" if value == self._last(look) != order.value else "")
             or envelope.rate(self.write, past, len(sent))
             or envelope.running(self.write, past, order.value, self.said.min_on_s, self.said.min_off_s)
         )
-        if why:
-            return self._say(Status.WAITING, order.value, why=why)
-        return await self._send(order, value, sent, look, whole)
+        return _Ready(value, sent, look, whole, self._last(look), held, why)
 
     async def _adopt(self, order: Order, moment: Moment) -> Outcome:
         """Hold what stands already: no change is sent, only what its fail-safe needs."""
@@ -384,7 +417,7 @@ class Channel:
                 return f"{name} reads {look.value(name)}, not {wanted}"
         return ""
 
-    def _off_fail_safe(self, look: Look, order: Order) -> str:
+    def _off_fail_safe(self, look: Look) -> str:
         """What the device says of its own fail-safe must be what is declared."""
         safe = self.write.fail_safe
         if safe.fallback_point is not None and isinstance(safe.fallback, (int, float)):
@@ -434,17 +467,16 @@ class Channel:
         poor = look.poor(self._required)
         return self._refuse(order, poor) if poor else look
 
-    async def _send(
-        self, order: Order, value: float, sent: Sequence[Frame], look: Look, whole: float | None
-    ) -> Outcome:
+    async def _send(self, order: Order, ready: _Ready) -> Outcome:
         """Intend, send, read back, conclude."""
-        old = self._last(look)
+        value, sent, whole = ready.value, ready.frames, ready.whole
+        now = self.clock.look().now
         intent = self.journal.intend(
-            self.clock.look().now, who=self.who, plan=order.plan, plan_hash=order.plan_hash, device=self.site.name,
-            command=self.name, old=old, new=value, frames=[shown(f) for f in sent], reason=order.reason,
+            now, who=self.who, plan=order.plan, plan_hash=order.plan_hash, device=self.site.name, command=self.name,
+            old=ready.old, new=value, frames=[shown(f) for f in sent], reason=order.reason,
         )  # fmt: skip
-        self.record.wrote(self.clock.look().now, len(sent))
-        self._before = look.number(self.write.seen_in)
+        self.record.wrote(now, len(sent))
+        self._before = ready.look.number(self.write.seen_in)
         self.told_last_s = began_s = self.clock.monotonic()
         answers, fault = await self._write(sent)
         if fault is not None and not fault.sent:
@@ -457,10 +489,10 @@ class Channel:
         why = "; ".join(w for w in (fault.why if fault is not None else "", why) if w)
         self._conclude(intent, status, read, answers, why)
         if status is Status.APPLIED:
-            now = self.clock.look()
-            self.record.stood(self.write, now.now, value)
+            proven = self.clock.look()
+            self.record.stood(self.write, proven.now, value)
             self._attempts = 0
-            self._stand(value, now.at_s)
+            self._stand(value, proven.at_s)
             self._refreshed_s = began_s
             if value != order.value:
                 return self._say(Status.WAITING, order.value, read=read, why=f"on its ramp, at {value:g}")
@@ -689,6 +721,29 @@ class Channel:
             return False
         look = Look(await self._read_known(meant))
         return not prove.off(meant, {n: look.value(n) for n in meant})
+
+    @property
+    def fallback_known(self) -> bool:
+        """Whether it can be read that the fail-safe has acted."""
+        return bool(prove.fallen_back(self.points, self.write))
+
+    @property
+    def fed_s(self) -> float:
+        """When the device last heard something that keeps its fail-safe from acting."""
+        return max(self._refreshed_s, self.told_last_s)
+
+    async def holds(self, value: float) -> bool | None:
+        """Whether the device holds a value; None where it cannot be read."""
+        look = Look(await self._read_known(self._names))
+        if look.silent(self._shown):
+            return None
+        return not prove.off(self._meant(value, self._whole(look)), {n: look.value(n) for n in self._shown})
+
+    async def is_released(self) -> bool:
+        """Whether the device reads as one that nobody commands; True where that cannot be read."""
+        meant = prove.released(self.points, self.write)
+        look = Look(await self._read_known(meant))
+        return bool(look.silent(meant)) or not prove.off(meant, {n: look.value(n) for n in meant})
 
     # --- saying ---
 

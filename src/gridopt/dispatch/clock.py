@@ -31,7 +31,8 @@ class Moment:
 
 
 class Clock:
-    """``synchronised()``: whether the system says that its clock follows a reference."""
+    """``synchronised()``: whether the system says that its clock follows a reference; ``step_s``: see ``STEP_S``, inf
+    for a simulated day that goes by faster than its seconds."""
 
     def __init__(
         self,
@@ -39,7 +40,9 @@ class Clock:
         now: Callable[[], datetime],
         synchronised: Callable[[], bool] = lambda: True,
         unsynced_s: float = UNSYNCED_S,
+        step_s: float = STEP_S,
     ) -> None:
+        self._step_s = step_s
         self.monotonic, self._now = monotonic, now
         self._synchronised, self._unsynced_s = synchronised, unsynced_s
         self._zero = self._wall() - timedelta(seconds=monotonic())
@@ -52,7 +55,7 @@ class Clock:
         at_s, wall = self.monotonic(), self._wall()
         zero = wall - timedelta(seconds=at_s)
         step_s = (zero - self._zero).total_seconds()
-        if abs(step_s) > STEP_S:
+        if abs(step_s) > self._step_s:
             return Moment(at_s, self._zero + timedelta(seconds=at_s), f"the clock was set by {step_s:+.1f} s")
         self._zero = zero
         if self._synchronised():

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gridopt.devices import frames
+from gridopt.devices.frames import STEP_SLACK
 from gridopt.devices.schema import Write
 from gridopt.devices.site import SiteDevice
 
@@ -38,6 +39,16 @@ def permission(device: SiteDevice, name: str) -> str:
 def value(write: Write, wanted: object) -> str:
     """Why a value is outside of what the adapter and the installer allow; the tighter of the two wins."""
     return frames.refusal(write, wanted)
+
+
+def in_steps(write: Write, wanted: float) -> float:
+    """A scheduled value in the steps that the device takes: the nearest towards zero, less than a step away.
+
+    A schedule is continuous, a device is not. Towards zero, so that no limit that the schedule kept is passed.
+    """
+    if write.step is None or not math.isfinite(wanted):
+        return wanted
+    return round(math.trunc(wanted / write.step + math.copysign(STEP_SLACK, wanted)) * write.step, 9) + 0.0
 
 
 def rated(write: Write, wanted: float, rating: float | None) -> str:

@@ -119,6 +119,7 @@ class Holder:
                 moment.now, "plan", plan=plan.id, plan_hash=plan.hash, created=plan.created.isoformat(),
                 rung=plan.rung, valid_from=plan.valid_from.isoformat(), valid_until=plan.valid_until.isoformat(),
             )  # fmt: skip
+        plan = plans.in_steps(plan, {(c.site.name, c.write.command): c.write for c in self.channels})
         self.plan, self._step = plan, None
         self._barred.clear()
         for channel in self.channels:
@@ -431,6 +432,11 @@ def _grip(channel: Channel, network: Network, rating: float | None = None) -> _G
         bool(write.states),
     )
     return _Grip(channel, lever, factor, feeds, point)
+
+
+def end_code(outcomes: Iterable[Outcome]) -> int:
+    """0 where nothing of ours is left standing, 14 where that is not known of a device."""
+    return 14 if any(o.status in (Status.LEFT, Status.UNKNOWN, Status.NOT_APPLIED) for o in outcomes) else 0
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from gridopt.clock import Axis
+from gridopt.devices.schema import Write
+from gridopt.dispatch import envelope
 from gridopt.errors import DataError
 from gridopt.store.run_folder import Run
 
@@ -69,6 +71,15 @@ def _instant(text: str) -> datetime:
     if t.tzinfo is None:
         raise ValueError(f"{text} has no offset from UTC")
     return t
+
+
+def in_steps(plan: Plan, writes: Mapping[tuple[str, str], Write]) -> Plan:
+    """The plan in the steps that devices take. ``writes``: (device, command) → how it is written."""
+    told = {
+        key: np.array([envelope.in_steps(writes[key], float(v)) for v in row]) if key in writes else row
+        for key, row in plan.told.items()
+    }
+    return replace(plan, told=told)
 
 
 def refusal(plan: Plan, now: datetime, newer: tuple[str, datetime] | None = None) -> str:

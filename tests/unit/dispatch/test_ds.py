@@ -85,6 +85,13 @@ def test_ds01_one_value_outside_refuses_the_whole_of_that_devices_plan(tmp_path:
     assert status(b) is Status.CONFIRMED
 
 
+def test_ds01_a_schedule_is_told_in_the_devices_own_steps(tmp_path: Path) -> None:
+    b = bench(tmp_path, BATTERY + "step = 0.5\n")
+    hold(b, {BAT: [-4.7123]})
+    assert status(b) is Status.CONFIRMED
+    assert b.number("bat", "setpoint_kw") == -4.5, "towards zero, so that no limit of the schedule is passed"
+
+
 def test_ds01_a_hole_in_a_plan_is_no_number(tmp_path: Path) -> None:
     b = bench(tmp_path)
     hold(b, {BAT: [math.inf]})
@@ -121,6 +128,13 @@ def test_ds03_a_larger_change_goes_in_stages_each_confirmed(tmp_path: Path) -> N
         elapsed_s = (after.time - results[before.seq].time).total_seconds()
         assert abs(float(after.body["new"]) - last) <= max(elapsed_s, 1.0) + 1e-6
         assert results[before.seq].body["outcome"] == "applied"
+
+
+def test_ds03_a_value_that_the_register_holds_by_chance_is_told_all_the_same(tmp_path: Path) -> None:
+    b = bench(tmp_path, BATTERY + "ramp_per_s = 1\n")
+    hold(b, {BAT: [0.0]})
+    assert status(b) is Status.CONFIRMED
+    assert b.number("bat", "enable") == "on"
 
 
 def test_ds03_a_stage_never_stands_in_a_gap_that_holds_no_value() -> None:
