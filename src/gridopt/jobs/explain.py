@@ -51,7 +51,7 @@ TIME_LIMIT_S = 20.0
 AT_ONCE = 2
 """How many of them are solved at once."""
 PLAN_LIMIT_S, LONGER = 5.0, 10.0
-"""How long each of them may take: so many seconds; so many times what the plan explained took, where there is time."""
+"""How long each of them may take: so many seconds; so many times what the plan explained took, where time is left."""
 SEARCHES = ("lp", "rounding", "emergency", "restricted milp", "full milp")
 """Phases of a run's search for its plan."""
 NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN, HELD_SHOWN, MISSED_SHOWN = 12, 10, 3, 6, 8
@@ -210,7 +210,7 @@ class _InTime:
 
     def __init__(self, time_limit_s: float, plan_s: float) -> None:
         self._end = time.perf_counter() + time_limit_s
-        self._plan_s = max(PLAN_LIMIT_S, min(LONGER * plan_s, time_limit_s))
+        self._plan_s = LONGER * plan_s
 
     @property
     def is_over(self) -> bool:
@@ -220,7 +220,8 @@ class _InTime:
         now = time.perf_counter()
         if self.is_over:
             raise NoPlanError("no time was left")
-        return solve(inputs, until=now + self._plan_s, explained=False)
+        limit = max(PLAN_LIMIT_S, min(self._plan_s, self._end - now))
+        return solve(inputs, until=now + limit, explained=False)
 
 
 # --- as data ---------------------------------------------------------------------------------------------------------
