@@ -113,7 +113,7 @@ class Codec:
 
     def resolution(self, exponent: int = 0) -> float:
         """Distance of two values that neighbouring words hold; 0 for a floating-point register."""
-        return 0.0 if self.type in FLOATS else abs(float(self.factor * Fraction(10) ** exponent))
+        return 0.0 if self.type in FLOATS else abs(float(self.factor)) * 10.0**exponent
 
 
 class Decoded(NamedTuple):

@@ -103,6 +103,12 @@ class Device:
         self.shift = (adapter.link.stride or 0) * (part or 0)
         self._clock, self._now = clock, now
         self._points = {name: point for name, point in adapter.points.items() if point.readable}
+        self._all = frozenset(self._points)
+        identity = adapter.identity
+        self._chained = identity.sunspec or any(p.sunspec is not None for p in adapter.points.values())
+        known_by = identity.expect or identity.plausible or identity.sums or identity.serial or serial
+        self._known = bool(self._chained or known_by)
+        self._counters = frozenset(name for name, point in self._points.items() if point.counts)
         self._motion = Motion(self._points)
         self._chain: sunspec.Chain | None = None
         self._session: int | None = None
@@ -119,7 +125,7 @@ class Device:
     @property
     def identified(self) -> bool:
         """Whether it is known who answers on the present connection."""
-        return not self._witnesses or self._session == self.unit.session
+        return not self._known or self._session == self.unit.session
 
     async def identify(self) -> None:
         """Makes sure, once per connection, that this is the device. Raises Fault or Stranger."""
@@ -132,21 +138,6 @@ class Device:
                 self._session = await self._probe()
         if not self.identified:
             raise Fault(FaultKind.OFFLINE, "the connection breaks again and again while it is asked who it is")
-
-    @property
-    def _witnesses(self) -> bool:
-        """Whether anything tells this device from another."""
-        identity = self.adapter.identity
-        return bool(self._chained or identity.expect or identity.plausible or identity.sums or self._serial_known)
-
-    @property
-    def _serial_known(self) -> bool:
-        return self.adapter.identity.serial is not None or self.serial is not None
-
-    @property
-    def _chained(self) -> bool:
-        """Whether it has SunSpec models to be found."""
-        return self.adapter.identity.sunspec or any(p.sunspec for p in self.adapter.points.values())
 
     async def _probe(self) -> int | None:
         """Asks for all that tells who it is; the session that it was asked in, None where it changed meanwhile."""
@@ -229,26 +220,25 @@ class Device:
 
     async def read(self, names: Iterable[str] | None = None) -> dict[str, Reading]:
         """What points read now; all of them, or those named. Never raises a Fault: it becomes a quality."""
-        wanted = frozenset(self._points) if names is None else frozenset(names)
-        unknown = wanted - self._points.keys()
-        if unknown:
-            raise KeyError(f"{self.adapter.name} reads no {', '.join(sorted(unknown))}")
-        found = self._failed(wanted, "the connection breaks again and again while it is read")
+        wanted = self._all if names is None else frozenset(names)
+        if not wanted <= self._all:
+            raise KeyError(f"{self.adapter.name} reads no {', '.join(sorted(wanted - self._all))}")
+        found = await self._read(wanted)
+        self._latest |= found
+        return found
+
+    async def _read(self, names: frozenset[str]) -> dict[str, Reading]:
         for _ in range(TRIES):
             try:
                 await self.identify()
             except Fault as fault:
-                found = self._failed(wanted, fault.why)
-                break
+                return self._failed(names, fault.why)
             except Stranger as stranger:
-                found = self._failed(wanted, f"another device answers: {stranger.why}")
-                break
-            swept = await self._sweep(wanted)
+                return self._failed(names, f"another device answers: {stranger.why}")
+            found = await self._sweep(names)
             if self.identified:
-                found = self._believed(swept)
-                break
-        self._latest |= found
-        return found
+                return self._believed(found)
+        return self._failed(names, "the connection breaks again and again while it is read")
 
     def latest(self, name: str) -> Reading:
         """What a point read last, as it is worth now."""
@@ -305,8 +295,9 @@ class Device:
                     return []
                 parts = block.halves()
         found = [answer for part in parts for answer in await self._block(part, refused)]
-        if found:
-            self._split[key] = tuple(b for b, _ in found)
+        answered = [b for b, _ in found]
+        if _names(answered) == _names([block]) and {r for b in answered for r in b.factors} == {*block.factors}:
+            self._split[key] = tuple(answered)
         return found
 
     def _decode(self, answers: Sequence[tuple[Block, Sequence[int]]]) -> dict[str, Decoded]:
@@ -334,16 +325,19 @@ class Device:
             }
         self._motion.see(found)
         self._count(found)
-        now_s = self._clock()
-        frozen, stopped = self._motion.frozen(now_s), self._motion.stopped(now_s)
+        stopped = self._motion.stopped(self._clock())
+        if not stopped:
+            return found
+        frozen = "; ".join(stopped.values()) if len(stopped) == self._motion.seen else ""
         return {
             name: r.spoilt(Quality.STALE, frozen or stopped[name]) if r.good and (frozen or name in stopped) else r
             for name, r in found.items()
         }
 
     def _count(self, found: Mapping[str, Reading]) -> None:
-        for name, reading in found.items():
-            if not (reading.good and self._points[name].counts and isinstance(reading.value, float)):
+        for name in self._counters & found.keys():
+            reading = found[name]
+            if not isinstance(reading.value, float):
                 continue
             if name in self._base:
                 before, at_s = self._base[name]
@@ -365,7 +359,6 @@ class Device:
         now_s = self._clock()
         if any(until <= now_s for until, _ in self.quarantined.values()):
             self.quarantined = {n: (until, why) for n, (until, why) in self.quarantined.items() if until > now_s}
-            self._split.clear()
         wanted = frozenset(names).difference(self.quarantined)
         if wanted not in self._plans:
             there = [self._points[name] for name in sorted(wanted) if not self._absent(self._points[name])]
@@ -401,9 +394,6 @@ class Device:
         for block, fault in refused:
             for name in {*_names([block]), *self._scaled_by(block)}:
                 self.quarantined[name] = until, fault.why
-            for key in list(self._split):
-                if key[0] == block.table and key[1] <= block.address < key[1] + key[2]:
-                    del self._split[key]  # without the point it may take fewer requests
 
     def _scaled_by(self, block: Block) -> set[str]:
         """Points that mean nothing without the scale factors of a block."""

@@ -81,6 +81,11 @@ class Motion:
         """After a new connection, observation starts anew."""
         self._still.clear()
 
+    @property
+    def seen(self) -> int:
+        """How many watched points were read."""
+        return len(self._still)
+
     def stopped(self, now_s: float) -> dict[str, str]:
         """Point → why it counts as standing still."""
         return {
@@ -88,11 +93,6 @@ class Motion:
             for name, still in sorted(self._still.items())
             if still.times >= ENOUGH and now_s - still.since_s > self.limits[name]
         }
-
-    def frozen(self, now_s: float) -> str:
-        """Why the whole device counts as frozen, or ""."""
-        stopped = self.stopped(now_s)
-        return "; ".join(stopped.values()) if self.limits and len(stopped) == len(self.limits) else ""
 
 
 def numbers(readings: Mapping[str, Reading]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import struct
 from collections.abc import Coroutine
@@ -351,6 +352,28 @@ def test_ds_06_a_device_on_which_nothing_moves_any_more_is_frozen(watched: Adapt
     unit.hold(SDM, {"frequency_hz": 49.97})
     again = run(meter.read())
     assert [name for name, r in again.items() if not r.good] == ["voltage_l1_v"]  # that one alone stands still
+
+
+def test_a_watched_point_that_the_device_lacks_does_not_keep_the_others_alive(watched: Adapter) -> None:
+    clock, unit = Clock(), house()
+    unit.holes = {("input", SDM.points["frequency_hz"].address)}
+    adapter = dataclasses.replace(watched, identity=watched.identity.model_copy(update={"plausible": ()}))
+    meter = device(adapter, unit, clock)
+    for _ in range(4):
+        found = run(meter.read())
+        clock.sleep(20)
+    assert found["power_kw"].quality is Quality.STALE
+
+
+def test_what_was_refused_for_a_moment_while_it_said_who_it_is_is_asked_again() -> None:
+    unit = charger()
+    unit.holes = {("input", 103), ("input", 50), ("input", 12)}
+    it = device(SIM_CHARGER, unit)
+    for _ in range(2):
+        with pytest.raises(Stranger, match="exception 2"):
+            run(it.identify())
+    unit.holes = {("input", 50)}
+    assert qualities(run(it.read())) == {Quality.GOOD}
 
 
 def test_ds_06_two_readings_far_apart_do_not_tell_that_it_stands_still(watched: Adapter) -> None:
