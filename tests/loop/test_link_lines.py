@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tempfile
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -227,6 +229,7 @@ def test_ds_36_t13_a_dead_unit_costs_its_line_one_timeout(kind: str) -> None:
             for _ in range(20):
                 fault = await fault_of(reading(found[3]))
                 assert (fault.kind, fault.sent) == (FaultKind.OFFLINE, False)
+            assert "no answer" in fault.why
             assert server.requests(unit=3) == 1
 
     run()
@@ -467,6 +470,26 @@ async def test_t22_what_a_device_says_unasked_on_connecting_is_no_answer() -> No
         unit = lines.line(address(server)).unit(1, Link())
         assert await reading(unit, 0, 2) == (0, 1)
         assert unit.line.counts.unasked >= 1
+
+
+@on_loop
+async def test_a_serial_port_may_go_and_come_back() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        port = Path(folder) / "ttyUSB0"
+        async with Lines(None, patience=QUICK) as lines:
+            unit = None
+            for session in (1, 2):
+                async with Server({1: device()}, line="rtu") as server:
+                    port.symlink_to(server.path)
+                    unit = unit or lines.line(LineAddress("rtu", tty=str(port), baud=115200)).unit(1, SHORT)
+                    assert await reading(unit) == (0, 1, 2, 3)
+                    assert unit.session == session
+                port.unlink()
+                await asyncio.sleep(0.02)
+                fault = await fault_of(reading(unit))
+                assert (fault.kind, fault.sent) == (FaultKind.OFFLINE, False)
+                assert "No such file" in fault.why
+                await asyncio.sleep(0.05)
 
 
 @on_loop

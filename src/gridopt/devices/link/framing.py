@@ -165,6 +165,7 @@ class Rtu:
         self._framer = FramerRTU(DecodePDU(False))
         self._request: Request | None = None
         self._buffer = b""
+        self._sent = b""
 
     @property
     def pending(self) -> bool:
@@ -172,7 +173,8 @@ class Rtu:
 
     def ask(self, request: Request) -> bytes:
         self._request, self._buffer, self.passed = request, b"", 0
-        return self._framer.encode(request.pdu, request.unit, 0)
+        self._sent = self._framer.encode(request.pdu, request.unit, 0)
+        return self._sent
 
     def feed(self, data: bytes) -> bool:
         if self._request is None:
@@ -201,6 +203,8 @@ class Rtu:
         request, raw, due = self._request, self._buffer, self._due()
         assert request is not None
         self._request, self._buffer = None, b""
+        if raw.startswith(self._sent) and (len(raw) > due or not request.echo):
+            raise broken("the line gives back what is sent: its adapter's echo must be switched off")
         if len(raw) == 2 * due and _whole(raw[:due]) and _whole(raw[due:]):
             self.counts.doubles += 1
             raise broken(TWICE)

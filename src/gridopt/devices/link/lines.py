@@ -73,10 +73,11 @@ class Sent:
 
 @dataclass
 class _Health:
-    """How a unit has been lately. ``alone_until``: no request before; ``quiet_until``: a late answer may still come;
-    ``doubts``: how often it was doubted while the port of a serial line stayed the same."""
+    """How a unit has been lately. ``why``: of its last failure; ``alone_until``: no request before; ``quiet_until``: a
+    late answer may still come; ``doubts``: how often it was doubted while the port of a serial line stayed the same."""
 
     failures: int = 0
+    why: str = ""
     doubts: int = 0
     alone_until: float = 0.0
     quiet_until: float = 0.0
@@ -184,6 +185,7 @@ class Line:
         self._wire: Wire | None = None
         self._same_port = False
         self._failures = 0
+        self._why = ""
         self._alone_until = 0.0
         self._quiet_until = 0.0
         self._rest_until = 0.0
@@ -273,9 +275,11 @@ class Line:
         now = self.now()
         health = job.unit.health
         if now < health.alone_until:
-            raise Fault(FaultKind.OFFLINE, f"left alone after {health.failures} failures in a row")
+            raise Fault(FaultKind.OFFLINE, f"left alone for a while: {health.why}, {_times(health.failures)}")
         if now < self._alone_until and (self._wire is None or self._wire.lost):
-            raise Fault(FaultKind.OFFLINE, f"{self.key} could not be reached {self._failures} times in a row")
+            raise Fault(
+                FaultKind.OFFLINE, f"{self.key} is left alone for a while: {self._why}, {_times(self._failures)}"
+            )
 
     async def _serve(self, job: _Job) -> tuple[Answer, float]:
         self._refuse(job)
@@ -322,6 +326,7 @@ class Line:
 
     async def _after(self, fault: Fault, job: _Job, wire: Wire) -> None:
         """What a failed request means for its unit and its line."""
+        job.unit.health.why = fault.why
         if fault.kind in DEVICE_SAYS:
             if fault.kind is FaultKind.GATEWAY:
                 self._failed(job)
@@ -367,8 +372,9 @@ class Line:
         wire = Wire(self.address, self.counts)
         try:
             await wire.open(max(job.unit.link.timeout_s, HANDSHAKE_S if self.address.kind == "tls" else 0.0))
-        except Fault:
+        except Fault as fault:
             self._same_port = False
+            self._why = fault.why
             self._failures += 1
             self._alone_until = self.now() + self._patience.line(self._failures)
             raise
@@ -402,6 +408,10 @@ class Line:
         if self._hold is not None:
             self._hold.release()
             self._hold = None
+
+
+def _times(failures: int) -> str:
+    return "once" if failures == 1 else f"{failures} times in a row"
 
 
 def _closed(job: _Job) -> Fault:

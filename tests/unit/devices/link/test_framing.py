@@ -188,6 +188,17 @@ def test_two_devices_of_one_number_are_told(second: bytes) -> None:
     assert framing.counts.doubles == 1
 
 
+def test_a_line_that_gives_back_what_is_sent_is_told() -> None:
+    assert "echo" in broken(waiting(), rtu(5, READ.pdu)).why
+    assert "echo" in broken(waiting(), rtu(5, READ.pdu) + rtu(5, ANSWER)).why
+    # The answer to a write of one register is the request itself; with the echo before it there are two.
+    one = exchange.write(5, Frame(6, 100, (1,)))
+    framing = waiting(one)
+    framing.feed(2 * rtu(5, one.pdu))
+    with pytest.raises(Fault, match="echo"):
+        framing.take()
+
+
 def test_bytes_that_nobody_waits_for_end_the_connection() -> None:
     framing = waiting()
     framing.feed(rtu(5, ANSWER))
