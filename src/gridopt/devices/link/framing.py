@@ -28,6 +28,9 @@ HEADER = _MBAP.size
 MOST_UNASKED = 32
 """Frames that nobody asked for, since the last request; who sends more is not listened to."""
 LONGEST_RTU = 256
+MOST_CHECKSUM = 0.01
+ENOUGH = 100
+"""Requests before a share of them means something."""
 TWICE = "two answers to one request: two devices may have the same unit number"
 QUIET_CHARACTERS = 3.5
 LEAST_QUIET_S = 0.00175
@@ -58,8 +61,18 @@ class Counts:
 
     @property
     def checksum_share(self) -> float:
-        """Answers with a wrong checksum over requests; above 0.01 the wiring wants a look."""
+        """Answers with a wrong checksum over requests."""
         return self.checksum / self.requests if self.requests else 0.0
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What a person should look at, in words."""
+        found = []
+        if self.checksum_share > MOST_CHECKSUM and self.requests >= ENOUGH:
+            found.append(f"{100 * self.checksum_share:.1f} % of answers have a wrong checksum: look at the wiring")
+        if self.doubles:
+            found.append(f"{TWICE} (seen {self.doubles} times)")
+        return tuple(found)
 
 
 class Framing(Protocol):

@@ -1,7 +1,8 @@
 """One process at a time on a line: a file per line, locked while the process lives, that says who has it.
 
 The lock is the system's (flock): it goes when the process goes, however it goes. What stands in the file is for those
-who come second; it may be old, and means nothing without the lock.
+who come second; it may be old, and means nothing without the lock. All users of a machine share the files, as they
+share the lines.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class Hold:
         self._descriptor = descriptor
         _held.add(self)
 
+    def touch(self) -> None:
+        """Keep the file from looking old to whoever tidies up temporary folders: without it the next process would
+        lock another one."""
+        os.utime(self._descriptor)
+
     def release(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -65,28 +71,52 @@ os.register_at_fork(after_in_child=_forget)
 def take(folder: Path, line: str, name: str) -> Hold:
     """The line for this process. Raises Fault HELD, naming who has it, and UsageError where no lock can be written."""
     path = _file(folder, line)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise UsageError("{path}: no lock can be kept there: {why}", path=str(path), why=error.strerror) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        other = _said(path, line)
-        raise Fault(FaultKind.HELD, f"{line} is in use by {other}", pid=other.pid or None) from None
+    while True:
+        descriptor = _opened(folder, path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            other = _said(path, line)
+            raise Fault(FaultKind.HELD, f"{line} is in use by {other}", pid=other.pid or None) from None
+        if _is(descriptor, path):
+            break
+        os.close(descriptor)  # somebody tidied up just now
     me = Holder(os.getpid(), started(os.getpid()), name, line)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(asdict(me)).encode(), 0)
     return Hold(descriptor)
 
 
+def _opened(folder: Path, path: Path) -> int:
+    """The file, made where it is not there, for all users. Raises UsageError."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o1777)
+        try:
+            return os.open(path, flags)  # without O_CREAT: systems refuse that for files of others in such folders
+        except FileNotFoundError:
+            descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+            os.fchmod(descriptor, 0o666)
+            return descriptor
+    except OSError as error:
+        raise UsageError("{path}: no lock can be kept there: {why}", path=str(path), why=error.strerror) from error
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def holder(folder: Path, line: str) -> Holder | None:
     """Who has a line now; None when nobody has."""
     path = _file(folder, line)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

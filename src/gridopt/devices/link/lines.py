@@ -37,6 +37,7 @@ RELEASE, SET, READ = range(3)
 HANDSHAKE_S = 5.0
 """TLS is slow on small devices: it may take so long, though the device's answers may not."""
 BUSY_WAITS_S = (0.1, 0.3, 0.9)
+TOUCH_S = 3600.0
 DEVICE_SAYS = (FaultKind.REFUSED, FaultKind.BUSY, FaultKind.GATEWAY)
 """Faults that are the device's own word: the line is fine."""
 
@@ -173,6 +174,7 @@ class Line:
         self._patience = patience
         self._acquire = acquire
         self._hold: hold.Hold | None = None
+        self._touch_at = 0.0
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._health: dict[int, _Health] = {}
@@ -317,6 +319,9 @@ class Line:
             self._rest_until = end + job.unit.link.pause_s
         self._alive(job)
         self.counts.answers += 1
+        if self._hold is not None and end >= self._touch_at:
+            self._hold.touch()
+            self._touch_at = end + TOUCH_S
         return answer, end - start
 
     def _alive(self, job: _Job) -> None:

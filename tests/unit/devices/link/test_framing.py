@@ -181,6 +181,15 @@ def test_a_wrong_checksum_is_counted() -> None:
     assert framing.counts.checksum_share == 0.02
 
 
+def test_a_line_says_when_a_person_should_look_at_it() -> None:
+    assert Counts(reads=99, checksum=2).alarms == ()
+    assert Counts(reads=200, checksum=2).alarms == ()
+    (wiring,) = Counts(reads=150, writes=50, checksum=3).alarms
+    assert "1.5 %" in wiring
+    (double,) = Counts(doubles=2).alarms
+    assert "same unit number" in double
+
+
 @pytest.mark.parametrize("second", [ANSWER, read_answer(3, (7, 8, 66))])
 def test_two_devices_of_one_number_are_told(second: bytes) -> None:
     framing = waiting()

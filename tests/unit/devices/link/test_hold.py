@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -127,6 +129,56 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="no lock"):
         hold.take(tmp_path / "file", LINE, "push")
+
+
+def test_all_users_of_a_machine_share_the_locks(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        hold.take(tmp_path / "locks", LINE, "watch").release()
+    finally:
+        os.umask(before)
+    (file,) = (tmp_path / "locks").iterdir()
+    assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o1777
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666
+
+
+def test_a_lock_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    hold.take(tmp_path, LINE, "watch").release()
+    (file,) = tmp_path.iterdir()
+    precious = tmp_path / "precious"
+    file.rename(precious)
+    kept = precious.read_text()
+    file.symlink_to(precious)
+    with pytest.raises(UsageError, match="no lock"):
+        hold.take(tmp_path, LINE, "push")
+    assert precious.read_text() == kept
+    assert hold.holder(tmp_path, LINE) is None
+
+
+def test_a_lock_does_not_look_old_while_its_line_is_in_use(tmp_path: Path) -> None:
+    held = hold.take(tmp_path, LINE, "watch")
+    (file,) = tmp_path.iterdir()
+    os.utime(file, (0, 0))
+    held.touch()
+    assert file.stat().st_mtime > 1e9
+    held.release()
+
+
+def test_a_lock_that_was_tidied_away_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between opening the file and locking it; the lock on a file that is gone would keep nobody away."""
+    real, tidied = fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        if not tidied:
+            (file,) = tmp_path.iterdir()
+            file.unlink()
+            tidied.append(file)
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    held = hold.take(tmp_path, LINE, "watch")
+    assert refused(tmp_path).kind is FaultKind.HELD
+    held.release()
 
 
 def test_ds_10_who_comes_second_sends_nothing(tmp_path: Path) -> None:
