@@ -350,7 +350,7 @@ def _silent(found: Mapping[str, Mapping[str, Reading]]) -> dict[str, str]:
 
 def _scan_words(scan: Scan) -> str:
     if scan.silent:
-        return f"no answer: {scan.silent}"
+        return scan.silent
     said = []
     if scan.chain is not None:
         models = ", ".join(str(m.number) for m in scan.chain.models)

@@ -26,7 +26,7 @@ from gridopt.devices.frames import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRIT
 from gridopt.devices.link.fault import Fault, FaultKind
 from gridopt.devices.points import Point
 from gridopt.devices.readings import Motion, Reading, aged
-from gridopt.devices.worked import value_said
+from gridopt.devices.worked import value_said, words_said
 
 __all__ = ["Device", "Reading", "Stranger", "Unit"]
 
@@ -38,6 +38,8 @@ SULK_S = 300.0
 TRIES = 3
 SUM_SHARE, SUM_SLACK = 0.1, 0.1
 """Parts are sampled at slightly different moments: a total may be off by a tenth of them, and by a tenth of a unit."""
+WAITS_S = (0.0, 0.2, 0.5, 1.0)
+"""Pauses before a register is read that was written just now."""
 TABLES_WRITTEN = {
     WRITE_COIL: "coil",
     WRITE_COILS: "coil",
@@ -417,17 +419,19 @@ class Device:
         if at != end or not frame.words:
             raise Unfit(f"function {frame.function} to registers {frame.address}..{end - 1}: not those of its commands")
         if frame.sunspec is None:
-            return dataclasses.replace(frame, address=frame.address + self.shift)
+            return dataclasses.replace(frame, address=frame.address + self.shift, rests_on=None)
         model = self._chain.first.get(frame.sunspec) if self._chain else None
         if model is None or model.start + end > model.end:
             raise Unfit(f"the device has no such registers in SunSpec model {frame.sunspec}")
-        return dataclasses.replace(frame, address=frame.address + model.start, sunspec=None)
+        return dataclasses.replace(frame, address=frame.address + model.start, sunspec=None, rests_on=None)
 
     async def write(self, frame: Frame, release: bool = False) -> Sent:
         """Sends one request of a command, once, on the connection on which the device was identified. Raises Fault,
         Stranger or Unfit."""
         for left in range(TRIES - 1, -1, -1):
             await self.identify()
+            if frame.rests_on is not None:
+                await self._await_words(self.place(frame.rests_on))
             placed, session = self.place(frame), self._session
             try:
                 return await self.unit.write(placed, release=release, session=session)
@@ -435,6 +439,17 @@ class Device:
                 if fault.sent or self.identified or not left:
                     raise  # else nothing was sent, because the connection is a new one
         raise AssertionError("the last try returns or raises")
+
+    async def _await_words(self, before: Frame) -> None:
+        """Waits until the device shows what was written before. Raises Fault, with nothing sent, where it does not."""
+        words: Sequence[int] = ()
+        for wait_s in WAITS_S:
+            await asyncio.sleep(wait_s)
+            words = await self._get(TABLES_WRITTEN[before.function], before.address, len(before.words))
+            if tuple(words) == before.words:
+                return
+        why = f"registers from {before.address} on read {words_said(tuple(words))}, not {words_said(before.words)}"
+        raise Fault(FaultKind.BROKEN, f"what rests on them was not sent: {why}", sent=False)
 
 
 def _same(found: Value | None, expected: object) -> bool:

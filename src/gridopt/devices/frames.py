@@ -19,12 +19,17 @@ STEP_SLACK = 1e-6
 @dataclass(frozen=True)
 class Frame:
     """One request: a Modbus function, the first register it writes and the words. Where ``sunspec`` names a model, the
-    register counts from that model's start."""
+    register counts from that model's start.
+
+    ``rests_on``: a request before it whose words must be read in the device before this one is sent: what arms a value
+    in a SunSpec model, where the value and its timer stand in other registers.
+    """
 
     function: int
     address: int
     words: tuple[int, ...]
     sunspec: int | None = None
+    rests_on: Frame | None = None
 
 
 def refusal(write: Write, value: object, low: float | None = None, high: float | None = None) -> str:
@@ -70,14 +75,14 @@ def frames(
     time = write.fail_safe.time_s if time_s is None else time_s
     if isinstance(time, (int, float)):
         meaning[TIMER] = time
-    return _requests(points, write, write.steps, meaning, exponents or {})
+    return _requests(points, write, write.steps, meaning, exponents or {}, sets=True)
 
 
 def release_frames(
     points: Mapping[str, Point], write: Write, exponents: Mapping[str, int | None] | None = None
 ) -> tuple[Frame, ...]:
     """The requests that give control back; none where the fail-safe does."""
-    return _requests(points, write, write.release, {}, exponents or {})
+    return _requests(points, write, write.release, {}, exponents or {}, sets=False)
 
 
 def _told(write: Write, value: float, readings: Mapping[str, float]) -> float | str:
@@ -100,8 +105,10 @@ def _requests(
     steps: tuple[dict[str, Any], ...],
     meaning: Mapping[str, Any],
     exponents: Mapping[str, int | None],
+    sets: bool,
 ) -> tuple[Frame, ...]:
-    found = []
+    found: list[Frame] = []
+    shown = False
     for step in steps:
         order = in_order(points, step)
         words: list[int] = []
@@ -111,7 +118,9 @@ def _requests(
                 raise Unfit("the time of the fail-safe is the installer's to say, and the site does not say it")
             value = said[meaning[VALUE]] if isinstance(said, dict) else _meant(said, meaning)
             words += encode(point.codec, value, exponents.get(point.name))
-        found.append(Frame(_function(order, write), order[0].address, tuple(words), order[0].sunspec))
+        rests_on = found[-1] if shown else None
+        found.append(Frame(_function(order, write), order[0].address, tuple(words), order[0].sunspec, rests_on))
+        shown = sets and order[0].sunspec is not None and all(p.readable for p in order)
     return tuple(found)
 
 

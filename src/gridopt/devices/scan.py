@@ -24,7 +24,7 @@ from gridopt.devices.worked import value_said
 UnitFor = Callable[[Link], Unit]
 """What an adapter asks of the link → the unit, spoken to that way."""
 DEAD = (FaultKind.TIMEOUT, FaultKind.OFFLINE, FaultKind.GATEWAY, FaultKind.HELD)
-PATIENCE = 3
+PATIENCE = 2
 """Probes in a row without any answer after which nobody is there."""
 NAMES = ("Mn", "Md", "Vr", "SN")
 """Maker, model, version and serial number in SunSpec's common model."""

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import math
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
@@ -15,7 +15,7 @@ from gridopt.devices.adapter import Adapter, load
 from gridopt.devices.codec import Quality, Unfit
 from gridopt.devices.counters import Event
 from gridopt.devices.device import QUARANTINE_S, SULK_S, Device, Stranger
-from gridopt.devices.frames import Frame, frames
+from gridopt.devices.frames import Frame, frames, release_frames
 from gridopt.devices.link.fault import Fault, FaultKind
 from gridopt.devices.readings import Reading
 from tests.support.fake_unit import START, Clock, FakeUnit, device
@@ -636,6 +636,45 @@ def test_a_sunspec_request_is_placed_where_the_device_has_the_model() -> None:
     ((sent, release),) = unit.written
     assert (sent.address, sent.words, sent.sunspec) == (it.starts[123] + 5, frame.words, None)
     assert not release
+
+
+def storage(shows: Callable[[int], int] = lambda word: word) -> tuple[FakeUnit, Device, tuple[Frame, ...]]:
+    """A battery inverter with model 124, which shows of a word that is written what ``shows`` makes of it."""
+    adapter = load("fronius-gen24")
+    unit = inverter(lengths={124: 24})
+    unit.put("holding", 40070 + 52 + 28 + 26 + 2, (1000,))
+    it = device(adapter, unit)
+    run(it.read())
+
+    def store(frame: Frame) -> None:
+        unit.put("holding", frame.address, map(shows, frame.words))
+
+    unit.on_write = store
+    exponents = dict.fromkeys(adapter.points, -2)
+    return unit, it, frames(adapter.points, adapter.writes["charge-limit"], 2.5, {"charge_max_kw": 10}, exponents)
+
+
+def test_what_arms_a_value_is_sent_when_the_value_and_its_timer_stand() -> None:
+    """SunSpec 124: rate and timer are written, then read, and only then StorCtl_Mod is."""
+    unit, it, (values, arm) = storage()
+    assert arm.rests_on == values
+    run(it.write(values))
+    unit.log.clear()
+    run(it.write(arm))
+    assert unit.log == [("holding", it.starts[124] + 13, 4)]
+    assert [f.address - it.starts[124] for f, _ in unit.written] == [13, 5]
+    adapter = it.adapter
+    (release,) = release_frames(adapter.points, adapter.writes["charge-limit"])
+    assert release.rests_on is None
+
+
+def test_what_arms_a_value_is_not_sent_when_the_device_ignored_the_value() -> None:
+    unit, it, (values, arm) = storage(shows=lambda word: 0)
+    run(it.write(values))
+    with pytest.raises(Fault, match="what rests on them was not sent") as error:
+        run(it.write(arm))
+    assert not error.value.sent
+    assert len(unit.written) == 1
 
 
 def test_a_request_before_the_models_are_found_or_beyond_their_end_is_refused() -> None:
