@@ -30,6 +30,7 @@ from gridopt.solve.explain import (
     binding_peaks,
     marginal_prices,
     movable,
+    raised_peaks,
     sensitivity,
     variants,
 )
@@ -57,6 +58,8 @@ SEARCHES = ("lp", "rounding", "emergency", "restricted milp", "full milp")
 NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN, HELD_SHOWN, MISSED_SHOWN = 12, 10, 3, 6, 8
 ALL = 0.995
 """A share that is as good as all."""
+NODES_ASKED, PRICE_DIGITS = 24, 6
+"""Nodes of different prices for which a peak behind the highest is looked for; digits by which prices differ."""
 SAME_EUR = 5e-5
 CENT_EUR = 0.005
 ANY_MORE = "heat demand, hot water and sun stay as they are"
@@ -309,41 +312,39 @@ def _peak(inputs: Inputs, b: BindingPeak) -> dict[str, Any]:
 def _prices(solution: Solution, price: Floats) -> dict[str, Any]:
     """Marginal price per node and step [EUR/kWh], where it is least and most, and when no more can be drawn (null).
 
-    ``peaks``: those that are paid for, which one more kWh drawn there would raise.
+    ``peaks``: those that one more kWh drawn there would raise.
     """
     inputs = solution.assembly.inputs
-    paid = [(b, _draws(inputs, b.commitment)) for b in binding_peaks(solution) if b.paid]
+    finite = [np.flatnonzero(np.isfinite(values)) for values in price]
+    dearest = [
+        int(steps[values[steps].argmax()]) if len(steps) else -1 for values, steps in zip(price, finite, strict=True)
+    ]
+    raised = _raised(solution, price, dearest)
     out = {}
-    for k, (node, values) in enumerate(zip(inputs.nodes, price, strict=True)):
-        steps = np.flatnonzero(np.isfinite(values))
-        above = _with_parents(inputs, k)
+    for k, (node, values, steps) in enumerate(zip(inputs.nodes, price, finite, strict=True)):
 
-        def at(step: int, values: Floats = values, above: frozenset[str] = above) -> dict[str, Any]:
-            peaks = [b.commitment for b, nodes in paid if step in b.steps and nodes & above]
-            return {"eur_per_kwh": float(values[step]), "at": inputs.axis.label(step), "peaks": peaks}
+        def at(step: int, peaks: Sequence[str], values: Floats = values) -> dict[str, Any]:
+            return {"eur_per_kwh": float(values[step]), "at": inputs.axis.label(step), "peaks": list(peaks)}
 
         out[node.id] = {
             "eur_per_kwh": [_number(v) for v in values.tolist()],
-            "least": at(int(steps[values[steps].argmin()])) if len(steps) else None,
-            "most": at(int(steps[values[steps].argmax()])) if len(steps) else None,
+            "least": at(int(steps[values[steps].argmin()]), ()) if len(steps) else None,
+            "most": at(dearest[k], raised[k]) if len(steps) else None,
             "no_more": _slots(inputs, np.flatnonzero(~np.isfinite(values)).tolist()),
         }
     return out
 
 
-def _draws(inputs: Inputs, commitment: str) -> frozenset[str]:
-    """Nodes whose draw a commitment counts."""
-    c = next(c for c in inputs.commitments if c.id == commitment)
-    return frozenset(f.node for f in c.flows if f.node is not None and f.side != "export" and f.weight > 0)
-
-
-def _with_parents(inputs: Inputs, k: int) -> frozenset[str]:
-    """A node and all that its draw passes through."""
-    found = []
-    while k >= 0:
-        found.append(inputs.nodes[k].id)
-        k = int(inputs.parents[k])
-    return frozenset(found)
+def _raised(solution: Solution, price: Floats, dearest: Sequence[int]) -> list[tuple[str, ...]]:
+    """Per node the peaks that it would raise where its price is highest; one node speaks for those of its price."""
+    alike = [
+        (step, round(float(price[k, step]), PRICE_DIGITS)) if step >= 0 else None for k, step in enumerate(dearest)
+    ]
+    first = {key: k for k, key in reversed(list(enumerate(alike))) if key is not None}
+    asked = dict(sorted(first.items(), key=lambda item: item[1])[:NODES_ASKED])
+    found = raised_peaks(solution, [(k, key[0]) for key, k in asked.items()])
+    peaks = dict(zip(asked, found, strict=True))
+    return [peaks.get(key, ()) if key is not None else () for key in alike]
 
 
 def _held(inputs: Inputs) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ it; what its proof and the plan's leave open is said beside the difference.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -22,8 +22,10 @@ from gridopt.clock import runs
 from gridopt.errors import InfeasibleError, NoPlanError, UnboundedError
 from gridopt.model.inputs import Commitment, Group, Inputs, Pin
 from gridopt.model.schedule import Schedule
+from gridopt.solve.held import held
 from gridopt.solve.ladder import EMERGENCY_GAP, Solution, solve
 from gridopt.solve.prices import marginal_prices
+from gridopt.solve.session import Session
 from gridopt.solve.short import SHORT, fallen_short, weighted_sum
 from gridopt.units import unit_of
 from gridopt.verify.replay import replay_group
@@ -40,6 +42,7 @@ __all__ = [
     "binding_peaks",
     "marginal_prices",
     "movable",
+    "raised_peaks",
     "sensitivity",
     "variants",
 ]
@@ -49,6 +52,9 @@ Again = Callable[[Inputs], Solution]
 again_quietly: Again = partial(solve, explained=False)
 WORTH_EUR = 1e-9
 AT_LIMIT = 1e-6
+A_LITTLE_KW = 0.01
+RISE = 0.05
+"""A peak rises where a kW more drawn somewhere raises it by more than this [kW/kW]: beyond the last heat pump too."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,35 @@ def binding_peaks(solution: Solution) -> list[BindingPeak]:
                 free = float(c.baseline_kw[steps[here]].max())
                 out.append(BindingPeak(c.id, tuple(steps[here].tolist()), free + above, free, value))
     return sorted(out, key=lambda b: -b.value_eur_per_kw)
+
+
+def raised_peaks(solution: Solution, places: Sequence[tuple[int, int]]) -> list[tuple[str, ...]]:
+    """For every (node, step): the priced peaks that a little more drawn there would raise, by solving for it.
+
+    The decisions stay as they are. Nothing where no more can be drawn.
+    """
+    a = solution.assembly
+    pairs = zip(a.inputs.commitments, a.commitments, strict=True)
+    peaks = [(c.id, columns.above) for c, columns in pairs if c.measure == "peak" and (c.price_above > 0.0).any()]
+    if not peaks:
+        return [() for _ in places]
+    lower, upper = held(a, solution.x)
+    session = Session(dataclasses.replace(a.lp, lower=lower, upper=upper))
+    before = session.run()
+    out: list[tuple[str, ...]] = []
+    for node, step in places:
+        row = int(a.nodes[node].balance[step])
+        demand = a.lp.row_lower[row]
+        session.row_bounds(row, demand - A_LITTLE_KW, demand - A_LITTLE_KW)
+        after = session.run()
+        session.row_bounds(row, demand, demand)
+        known = before.status == after.status == "optimal"
+        out.append(tuple(i for i, above in peaks if known and _rises(before.x[above], after.x[above])))
+    return out
+
+
+def _rises(before: Floats, after: Floats) -> bool:
+    return bool((after - before > RISE * A_LITTLE_KW).any())
 
 
 def _alike(where: npt.NDArray[np.bool_], value: Floats) -> Iterator[tuple[int, int]]:

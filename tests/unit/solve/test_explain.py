@@ -21,6 +21,7 @@ from gridopt.solve.explain import (
     binding_limits,
     binding_peaks,
     movable,
+    raised_peaks,
     sensitivity,
     variants,
 )
@@ -144,6 +145,31 @@ def test_a_peak_far_below_what_it_was_does_not_bind() -> None:
     load = Device("load", "load", ("grid",), {"power_kw": 2.0})
     terms = (energy_price(DAY, "grid", 0.2, 0.05), peak_price(DAY, "grid", 2.0, so_far=9.0))
     assert binding_peaks(solve(Sketch(DAY, (node(DAY, "grid"),), (load,), terms).inputs())) == []
+
+
+def test_a_peak_behind_a_device_is_raised_by_what_the_device_serves() -> None:
+    """Heat drawn behind a heat pump raises the grid's peak, a kW of it by a third; gas does not."""
+    power = np.where(HOUR == 18, 5.0, 1.0)
+    devices = (
+        Device("load", "load", ("grid",), {"power_kw": power}),
+        Device("pump", "converter", ("grid", "heat"), {"power_kw": 9.0, "power_min_kw": 0.0, "efficiency": 3.0}),
+        Device("flats", "heat-demand", ("heat",), {"power_kw": 3.0}),
+        Device("oven", "heat-demand", ("kitchen",), {"power_kw": 3.0}),
+        Device("boiler", "gas-boiler", ("gas", "kitchen"), {"power_kw": 9.0, "power_min_kw": 0.0}),
+    )
+    nodes = (
+        node(DAY, "gas", None, 80.0, 0.0, "gas"), node(DAY, "grid"), node(DAY, "heat", None, 0.0, 0.0, "heat"),
+        node(DAY, "kitchen", None, 0.0, 0.0, "heat"),
+    )  # fmt: skip
+    terms = (
+        energy_price(DAY, "gas", 0.08), energy_price(DAY, "grid", 0.2, 0.0), peak_price(DAY, "grid", 2.0, name="month"),
+    )  # fmt: skip
+    solution = solve(Sketch(DAY, nodes, devices, terms).inputs())
+    assert [n.id for n in solution.assembly.inputs.nodes] == ["gas", "grid", "heat", "kitchen"]
+    at_18 = raised_peaks(solution, [(k, 18) for k in range(4)])
+    assert at_18 == [(), ("month",), ("month",), ()]
+    assert raised_peaks(solution, [(k, 12) for k in range(4)]) == [()] * 4
+    assert raised_peaks(solve(wash(12.0)), [(0, 6)]) == [()]
 
 
 # --- runs that are started once --------------------------------------------------------------------------------------
