@@ -29,7 +29,7 @@ OFFLINE, TIMEOUT, BROKEN, REFUSED, BUSY, GATEWAY = (
     FaultKind.BUSY,
     FaultKind.GATEWAY,
 )
-TIMEOUT_S = 1.0
+TIMEOUT_S = 1.5
 LINK = Link(timeout_s=TIMEOUT_S)
 QUICK = Patience(unit_s=0.01, line_s=0.01, line_most_s=0.01)
 WORDS = (11, 22, 33, 44, 55)
@@ -57,7 +57,7 @@ BOTH: dict[str, Due] = {
     "one-session": Due(OK, OK),
     "silent": Due(TIMEOUT, TIMEOUT),
     "slow:0.1": Due(OK, OK),
-    "late:1.4": Due(TIMEOUT, TIMEOUT),
+    "late:2.1": Due(TIMEOUT, TIMEOUT),
     "half": Due(TIMEOUT, TIMEOUT),
     "dribble": Due(OK, OK),
     "split": Due(OK, OK),

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,7 +101,9 @@ def test_a_line_is_held_though_its_file_says_nothing(tmp_path: Path, text: str) 
 def test_a_forked_child_does_not_keep_the_line(tmp_path: Path) -> None:
     held = hold.take(tmp_path, LINE, "watch")
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn where there are threads
+        child = os.fork()
     if child == 0:
         os.write(writing, b".")
         signal.pause()
