@@ -17,6 +17,7 @@ from gridopt.model.inputs import Group, Inputs
 from gridopt.model.schedule import Schedule
 from gridopt.scenario.mistakes import Report
 from gridopt.scenario.times import Window, inside
+from gridopt.verify.outages import with_outages
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Before:
         days = self.axis.local_day
         last = days[steps - 1] if steps else None
         same, first = last is None or last == axis.local_day[0], last is None or last == days[0]
-        for group, values in zip(self.inputs.groups, self.schedule.groups, strict=True):
+        for group, values in zip(with_outages(self.inputs).groups, self.schedule.groups, strict=True):
             commands = {name: values[name] for name in group.family.commands if name in values}
             passed = np.clip(steps - group.offset, 0, group.steps)
             states = _states(group, commands, passed, self.axis.step_h)

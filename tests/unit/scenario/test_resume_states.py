@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from gridopt.assets import FAMILY_NAMES, family
 from gridopt.assets.base import Family
 from gridopt.clock import Axis
-from gridopt.model.inputs import Group, Inputs
+from gridopt.model.inputs import Group, Inputs, Pin
 from gridopt.model.schedule import Schedule
 from gridopt.scenario.before import Before
 from gridopt.scenario.mistakes import Report
@@ -70,6 +71,19 @@ def test_what_is_taken_up_goes_on(name: str) -> None:
             np.testing.assert_allclose(tail[quantity], through[quantity][:, steps:], atol=1e-9, err_msg=quantity)
 
     run(body, 20, data=st.data(), steps=st.integers(2, 6), step_min=st.sampled_from([30, 60]))
+
+
+def test_an_engine_that_an_outage_stopped_rests_since_then() -> None:
+    """Minimum of six hours, out of service after two: it is off for one hour when the next plan begins."""
+    axis = hours(4)
+    given = {"power_max_kw": 10.0, "power_min_kw": 5.0, "min_up_h": 6.0, "min_down_h": 1.0}
+    outage = tuple(Pin("it", name, 2, 4, 0.0, "outage") for name in ("on", "power_kw"))
+    inputs = dataclasses.replace(alone("chp", given, axis), pins=outage)
+    on = np.array([[1.0, 1.0, 0.0, 0.0]])
+    schedule = Schedule(({"on": on, "power_kw": 10 * on, "heat_dumped_kw": 0 * on},), np.zeros((3, 4)))
+    before = Before("it", Path("it"), {}, inputs, schedule)
+    values = CARRIED["chp"](before.pasts(3, later(axis, 3))["it"], given)
+    assert (values["on_start"], values["hours_in_status_h"], values["starts_today"]) == (False, 1.0, 1.0)
 
 
 def test_every_family_that_has_a_past_is_taken_up() -> None:
