@@ -238,7 +238,7 @@ def schedule_series(inputs: Inputs, schedule: Schedule, trace: Trace, price_eur_
                 out.append(Series("power_kw", steps[name][k] + 0.0, first, home[port], asset, port))
             # A device on several nodes belongs to none of them: only its ports do.
             place = home[own] if own else None
-            out += [Series(q, values[q][k], first, place, asset) for q in values]
+            out += [Series(q, values[q][k] + 0.0, first, place, asset) for q in values]
             out += [Series(q, steps[q][k] + 0.0, first, place, asset) for q in extra]
     return out
 

@@ -20,7 +20,7 @@ from gridopt.jobs.plan import Plan, plan, write
 from gridopt.jobs.plan import run as run_job
 from gridopt.model.inputs import Group, Inputs, Pin, make_groups
 from gridopt.store.run_folder import Run, Series, Setpoint
-from gridopt.verify import verify
+from gridopt.verify import replay, verify
 from tests.support.districts import columns
 
 District = Callable[..., Inputs]
@@ -197,6 +197,16 @@ def test_the_schedule_names_node_asset_port_and_quantity(made: Plan) -> None:
 
 def told(made: Plan) -> dict[str, Any]:
     return {s.device: s for s in made.run.setpoints}
+
+
+def test_no_zero_is_negative(made: Plan) -> None:
+    inputs, values = made.inputs, [{q: np.where(v == 0, -0.0, v) for q, v in g.items()} for g in made.schedule.groups]
+    minus = dataclasses.replace(
+        made.schedule, groups=tuple(values), net_kw=np.where(made.schedule.net_kw == 0, -0.0, 1)
+    )
+    prices = np.zeros_like(minus.net_kw)
+    for s in record.schedule_series(inputs, minus, replay(inputs, minus), prices):
+        assert not np.signbit(s.values[s.values == 0]).any(), s
 
 
 def test_only_devices_that_take_a_setpoint_are_told_one(made: Plan) -> None:
