@@ -420,8 +420,7 @@ def test_haute_deule_is_warm_and_makes_no_new_peak() -> None:
     assert p.summary["shortfalls"] == []
     assert p.net_kw("grid").max() <= 60 + LEAST_KW
     assert p.summary["baseline"]["kpi"]["nodes"]["grid"]["peak_import_kw"] > 100
-    cold = {s["id"] for s in p.summary["baseline"]["shortfalls"] if s["quantity"] == "under_k"}
-    assert cold == {"offices", "hall"}, "thermostats alone start too late"
+    assert not [s for s in p.summary["baseline"]["shortfalls"] if s["quantity"] == "under_k"], "optimum start"
 
 
 def test_the_engine_of_haute_deule_runs_as_engines_do() -> None:

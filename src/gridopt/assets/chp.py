@@ -31,6 +31,7 @@ class CHP(Family):
     Assumes      starts and stops within a step; the fuel of a start is in (1); a minimum time that outlasts the
                  horizon is cut at its end, as usual; with power_min_kw = 0 (or = power_max_kw) the efficiencies at
                  minimum load have no effect
+    Source       (1), (2): straight lines through the two loads that a data sheet gives; on[t] as in switching
     Cases        tests/unit/assets/test_chp.py (by hand, and by trying every on/off pattern)
     """
 
@@ -70,6 +71,7 @@ class CHP(Family):
     control = "power"
     setpoint = "power_kw"
     order = 2
+    led_by = "heat"
 
     @classmethod
     def prepare(cls, user: Mapping[str, Any], axis: Axis) -> Prepared:
@@ -134,7 +136,10 @@ class CHP(Family):
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
-        """Led by heat: runs when its node lacks at least the heat of minimum load, and follows what lacks."""
+        """Led by heat: runs when its node lacks at least the heat of minimum load, and follows what lacks.
+
+        Several at one node are a cascade: what the first leaves lacking is asked of the next, those that run first.
+        """
         lack = np.maximum(-surplus["heat"], 0.0)
         wanted = (lack > 0) & (lack >= (p.heat_fixed_kw + p.heat_slope * p.least_kw) * (1 - 1e-9))
         runs = switching.kept(p, state, wanted)
@@ -145,8 +150,14 @@ class CHP(Family):
 
     @classmethod
     def shed(cls, p: Any, state: State, command: Values, port: str, cut_kw: Floats) -> Values:
-        # Electricity and heat are fed in (cut < 0), fuel is drawn (cut > 0): all three fall with the power.
+        # Electricity and heat are fed in (cut < 0), fuel is drawn (cut > 0): all three fall with the power. Heat that
+        # is too much goes to the cooler first.
         cut = np.maximum(cut_kw if port == "gas" else -cut_kw, 0.0)
+        if port == "heat":
+            heat = p.heat_fixed_kw * (command["on"] > 0.5) + p.heat_slope * command["power_kw"]
+            dumped = command.get("heat_dumped_kw", np.zeros_like(cut))
+            cooled = np.minimum(cut, np.maximum(np.minimum(p.dump_max_kw, heat) - dumped, 0.0))
+            command, cut = command | {"heat_dumped_kw": dumped + cooled}, cut - cooled
         slope = {"ac": np.ones_like(cut), "heat": p.heat_slope, "gas": p.fuel_slope}[port]
         less = np.divide(cut, slope, out=np.full_like(cut, np.inf), where=slope > 0)
         power = command["power_kw"] - np.where(cut > 0, less, 0.0)

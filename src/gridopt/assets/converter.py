@@ -22,6 +22,9 @@ from gridopt.assets.base import (
 )
 from gridopt.clock import Axis
 
+NOTHING_KW = 1e-6
+"""A lack this small is none, seen through the rounding of what adds up to it."""
+
 
 class Converter(Family):
     """Any device that turns one carrier into another: heat pump by COP, electric heater, electrolyser, exchanger.
@@ -56,6 +59,7 @@ class Converter(Family):
     control = "power"
     setpoint = "input_kw"
     order = 4
+    led_by = "sink"
 
     @classmethod
     def prepare(cls, user: Mapping[str, Any], axis: Axis) -> Prepared:
@@ -86,8 +90,12 @@ class Converter(Family):
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
-        """Cover what lacks at the sink."""
-        return {"input_kw": _input_for(p, np.maximum(-surplus["sink"], 0.0))}
+        """Cover what lacks at the sink, at its least power where that is less: a store there takes the rest.
+
+        Several at one node are a cascade: what the first leaves lacking is asked of the next.
+        """
+        needed = _input_for(p, np.maximum(-surplus["sink"], 0.0))
+        return {"input_kw": np.where(needed > NOTHING_KW, np.maximum(needed, p.input_min_kw), 0.0)}
 
     @classmethod
     def shed(cls, p: Any, state: State, command: Values, port: str, cut_kw: Floats) -> Values:

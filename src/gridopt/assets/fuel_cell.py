@@ -13,6 +13,12 @@ from gridopt.clock import Axis
 
 LEAST_SHARE = 0.3
 """Minimum load of a stack, where none is given: below, water and heat are hard to manage."""
+START_SHARE, STOP_SHARE = 0.8, 0.2
+"""The baseline's pressure switch: the stack starts with so much of the vessels' band full, and stops at that share."""
+DRAIN_H = 4.0
+"""How fast the baseline draws what the vessels hold above the stop share."""
+START_MARGIN = 1.2
+"""Without a vessel it starts with so many times the hydrogen of minimum load, so that a wavering flow keeps it on."""
 _DEFAULTS = {
     "electric_efficiency": 0.50,
     "electric_efficiency_min": 0.55,
@@ -56,10 +62,23 @@ class FuelCell(CHP):
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
-        """Led by hydrogen: runs when its node has that of minimum load left over, and follows what there is."""
-        fuel = np.maximum(surplus["gas"], 0.0)
+        """Led by hydrogen, as a pressure switch does it.
+
+        With vessels at its node it starts when they are 80 % full and runs down to 20 %, drawing what flows in and,
+        within four hours, what they hold above that. Without, it starts at 1.2 times the flow of minimum load, stops
+        below that of minimum load, and follows what flows in. Minimum times and starts a day are kept. Several at one
+        node are a cascade.
+        """
+        flow, none = surplus["gas"], np.zeros_like(p.least_kw)
+        stored = surplus.get("gas_stored_kwh", none)
+        size = stored + surplus.get("gas_room_kwh", none)
+        was_on = state["on"] > 0.5
         least = p.fuel_fixed_kw + p.fuel_slope * p.least_kw
-        runs = switching.kept(p, state, (fuel > 0) & (fuel >= least * (1 - 1e-9)))
+        enough = flow >= least * np.where(was_on, 1.0, START_MARGIN) * (1 - 1e-9)
+        level = np.where(was_on, (stored > STOP_SHARE * size) | enough, stored >= START_SHARE * size - 1e-9)
+        lasts = flow + stored / p.step_h >= least * (1 - 1e-9)
+        runs = switching.kept(p, state, np.where(size > 0, level & lasts, enough & (flow > 0)))
+        fuel = flow + np.maximum(stored - STOP_SHARE * size, 0.0) / DRAIN_H
         power = np.where(runs, np.clip((fuel - p.fuel_fixed_kw) / p.fuel_slope, p.least_kw, p.power_max_kw), 0.0)
         heat = p.heat_fixed_kw * runs + p.heat_slope * power
         dumped = np.maximum(heat - np.maximum(-surplus["heat"], 0.0), 0.0)

@@ -14,6 +14,8 @@ from gridopt.clock import Axis
 
 SWITCH_KW = 1e-6
 """A command this little below the minimum is the minimum, seen through the solver's tolerance."""
+PREHEAT_MAX_H = 6.0
+"""How long before a warmer hour the baseline's thermostat begins at most, as optimum-start controllers are set."""
 
 
 class HeatPumpBuilding(Family):
@@ -33,7 +35,9 @@ class HeatPumpBuilding(Family):
     Decisions    small: running or not per step, where power_min > 0; power_min = power is on/off
     Short of     comfort, below and above the band: ``under_k``, ``over_k``, priced per kelvin and hour
     Assumes      weather, gains and power constant over a step; no cooling; comfort is judged at the end of each step;
-                 the temperature at the end of the horizon is free inside the band
+                 the temperature at the end of the horizon is free inside the band. Its thermostat, the baseline, has an
+                 optimum start: it knows the house's own R and C and the weather, and heats at full power as late as
+                 reaches a warmer band in time, at most six hours before
     Source       heat pumps rated at 7 °C outside: EN 14511
     Cases        tests/unit/assets/test_heat_pump_building.py (by hand), tests/cases/golden/zone-preheat (by hand),
                  heat-pumps-one-feeder (other tool)
@@ -56,7 +60,10 @@ class HeatPumpBuilding(Family):
         zone.DISCOMFORT,
     )
     ordered = (("power_min_kw", "power_kw"), ("comfort_min_c", "comfort_max_c"))
-    computed = (Column("keep", "share of the distance to the steady temperature that is left after a step"),)
+    computed = (
+        Column("keep", "share of the distance to the steady temperature that is left after a step"),
+        Column("preheat_c", "temperature from which full power still reaches every warmer band in time", series=True),
+    )
     costs = (Cost("discomfort_eur", "penalty", "kelvin-hours outside the comfort band"),)
     forecasts = {"outdoor_c": "outdoor temperature", "gain_kw": "solar and internal gains"}
     commands = ("heat_pump_kw",)
@@ -75,6 +82,7 @@ class HeatPumpBuilding(Family):
         c["discomfort_eur_per_kh"] = zone.discomfort_price(c["discomfort_eur_per_kh"], c["capacity_kwh_per_k"])
         c["cop"] = cop_series(c["cop"], c["outdoor_c"], c["cop_nominal"], c["cop_slope_per_k"])
         c["power_min_kw"] = np.minimum(c["power_min_kw"], c["power_kw"])
+        c["preheat_c"] = _preheat(c, axis.step_h)
         return Prepared(c)
 
     @staticmethod
@@ -110,8 +118,10 @@ class HeatPumpBuilding(Family):
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
-        """Thermostat: the heat that ends the step at the lower edge of the band, as far as the power goes."""
-        heat = zone.needed_kw(state["temperature_c"], p.comfort_min_c, p.keep, p.resistance_k_per_kw, p.outdoor_c)
+        """Thermostat with optimum start: the heat that ends the step at the lower edge of the band, or as warm as full
+        power needs to be in time for a warmer one, as far as the power goes."""
+        wanted = np.maximum(p.comfort_min_c, p.preheat_c)
+        heat = zone.needed_kw(state["temperature_c"], wanted, p.keep, p.resistance_k_per_kw, p.outdoor_c)
         need = (heat - p.gain_kw) / p.cop
         return {"heat_pump_kw": np.where(need > SWITCH_KW, np.clip(need, p.power_min_kw, p.power_kw), 0.0)}
 
@@ -126,3 +136,22 @@ class HeatPumpBuilding(Family):
             "electricity_kwh": trace["ac_kw"].sum(1) * step_h,
             "discomfort_kh": (trace["under_k"] + trace["over_k"]).sum(1) * step_h,
         }
+
+
+def _preheat(c: Mapping[str, Floats], step_h: float) -> Floats:
+    """(n, T) how warm a house must be at the end of each step for full power to reach every lower edge ahead in time.
+
+    Looked at PREHEAT_MAX_H back from each edge, and never above it, nor above the band.
+    """
+    keep = c["keep"][:, None]
+    full = c["outdoor_c"] + c["resistance_k_per_kw"][:, None] * (c["cop"] * c["power_kw"][:, None] + c["gain_kw"])
+    low, wanted = c["comfort_min_c"], c["comfort_min_c"]
+    for _ in range(round(PREHEAT_MAX_H / step_h)):
+        # A house that forgets within a step needs no start before it.
+        from_c = np.full_like(low[:, 1:], -np.inf)
+        np.divide(wanted[:, 1:] - (1.0 - keep) * full[:, 1:], keep, out=from_c, where=keep > 0)
+        from_c = np.minimum(np.minimum(from_c, wanted[:, 1:]), c["comfort_max_c"][:, :-1])
+        before, wanted = wanted, np.column_stack([np.maximum(from_c, low[:, :-1]), low[:, -1]])
+        if (wanted <= before).all():
+            break
+    return wanted

@@ -1,31 +1,35 @@
 """The baseline twin: the same district, the same day, run by the devices' own rules instead of a plan.
 
-Every device follows ``Family.rule`` in the order of ``Family.order``; devices of one group at one node share what the
-node has left over equally. Hard node limits are then kept by plain shedding (``Family.shed``), stores first, comfort
-last, each device in proportion to what it draws. What still stands above a limit is listed as a breach, never hidden.
-Overrides and outages hold here too; priced contracts and users' rules steer only the plan.
+Every device follows ``Family.rule`` in the order of ``Family.order``. Devices of one group at one node share what the
+node has left over equally; engines and boilers, which a node leads (``led_by``), take their turns in a cascade, those
+that run first. Stores of heat and hydrogen balance their node once more when all have acted. Hard node limits and
+users' rules are then kept by plain shedding (``gridopt.simulate.shedding``). What still stands above a limit is a
+breach, a rule broken all the same is listed by name, and so is a person's override that the device could not follow:
+nothing is hidden. Outages hold here too; priced contracts steer only the plan.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import SimpleNamespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from gridopt.assets.base import Floats, State, Values
+from gridopt.assets.base import Floats, Ints, Values
 from gridopt.clock import runs
-from gridopt.model.inputs import Group, Inputs
-from gridopt.model.template import template
+from gridopt.model.inputs import Inputs, Pin
+from gridopt.simulate.player import Bools, Player, held_by_hand
+from gridopt.simulate.shedding import Rules, Scene, found, keep_limits
 from gridopt.verify.ledger import Ledger, bill
+from gridopt.verify.outages import with_outages
 from gridopt.verify.replay import Trace
 
-TOLERANCE_KW = 1e-6
-TRIES = 3
-SWEEPS = 6
-"""What is shed at one node may push another one over its limit: the nodes are gone through so often at most."""
+STORES = 3
+"""``Family.order`` of the stores that balance a node of heat or hydrogen."""
+OFF = 1e-5
+"""How far a power or a rule may be off, per unit of its own size above 1."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,36 @@ class Breach:
 
 
 @dataclass(frozen=True)
+class BrokenRule:
+    """A user's rule that the day does not keep: it comes to ``found`` outside [low, high].
+
+    None: the rule speaks of variables that only a plan has, so whether the day keeps it is not known.
+    """
+
+    name: str
+    low: float
+    high: float
+    found: float | None
+
+    @property
+    def by(self) -> float | None:
+        """How far outside, in the rule's own unit."""
+        return None if self.found is None else max(self.low - self.found, self.found - self.high)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A person's override that the device could not follow on steps [first, last): what it did at the worst step."""
+
+    asset: str
+    variable: str
+    first: int
+    last: int
+    wanted: float
+    did: float
+
+
+@dataclass(frozen=True)
 class Twin:
     """What would have happened without a plan. ``net_kw``: (N, T) power every node draws from its parent."""
 
@@ -48,130 +82,45 @@ class Twin:
     net_kw: Floats
     ledger: Ledger
     breaches: tuple[Breach, ...]
-
-
-@dataclass
-class _Player:
-    """One group while the day runs."""
-
-    group: Group
-    step_h: float
-    held: dict[str, tuple[Floats, npt.NDArray[np.bool_]]]
-    state: State = field(default_factory=dict)
-    trace: dict[str, Floats] = field(default_factory=dict)
-    command: Values = field(default_factory=dict)
-    after: State = field(default_factory=dict)
-    flows: Values = field(default_factory=dict)
-    fixed: frozenset[str] = frozenset()
-
-    def begin(self) -> None:
-        block = template(self.group.family, self.group.steps, self.group.options)
-        # An option may leave a command out of the block: a roof that cannot be curtailed is not.
-        self.fixed = frozenset(self.group.family.commands) - {v.name for v in block.variables}
-        first = np.zeros(self.group.n, np.int64)
-        self.state = dict(self.group.family.start(self.view(first)))
-
-    def view(self, local: npt.NDArray[np.int64]) -> SimpleNamespace:
-        """Columns with every device at its own local step."""
-        rows = np.arange(self.group.n)
-        series = self.group.family.series_names()
-        return SimpleNamespace(
-            step_h=self.step_h,
-            **{name: a[rows, local] if name in series else a for name, a in self.group.columns.items()},
-        )
-
-    def at(self, t: int) -> tuple[SimpleNamespace, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        local = t - self.group.offset
-        active = (local >= 0) & (local < self.group.steps)
-        local = np.clip(local, 0, self.group.steps - 1)
-        return self.view(local), local, active
-
-    def act(self, t: int, command: Values) -> None:
-        """Try a command from the present state; ``flows`` are zero for devices outside their window."""
-        p, local, active = self.at(t)
-        rows = np.arange(self.group.n)
-        self.command = {
-            name: np.where(self.held[name][1][rows, local], self.held[name][0][rows, local], value)
-            if name in self.held
-            else value
-            for name, value in command.items()
-        }
-        self.after, flows = self.group.family.step(p, self.state, self.command)
-        self.flows = {name: np.where(active, value, 0.0) for name, value in flows.items()}
-
-    def settle(self, t: int) -> None:
-        """Accept the interval: record it and move the state on."""
-        _, local, active = self.at(t)
-        rows = np.flatnonzero(active)
-        for name, value in self.flows.items():
-            self._record(name, rows, local, value)
-        for name in self.group.family.states:
-            self._record(name, rows, local, self.after[name])
-        for name, value in self.after.items():
-            keep = active if value.ndim == 1 else active[:, None]
-            self.state[name] = np.where(keep, value, self.state[name])
-
-    def _record(self, name: str, rows: npt.NDArray[np.intp], local: npt.NDArray[np.int64], value: Floats) -> None:
-        if name not in self.trace:
-            self.trace[name] = np.zeros((self.group.n, self.group.steps))
-        self.trace[name][rows, local[rows]] = value[rows]
-
-    def close(self) -> Values:
-        last = np.full(self.group.n, self.group.steps - 1)
-        return self.group.family.close(self.view(last), self.state)
+    broken: tuple[BrokenRule, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
 def twin(inputs: Inputs) -> Twin:
     """Run the day by rule."""
-    players = [_Player(g, inputs.axis.step_h, _held(inputs, g)) for g in inputs.groups]
+    inputs = with_outages(inputs)
+    players = [Player(g, inputs.axis.step_h, held_by_hand(inputs, g)) for g in inputs.groups]
     for player in players:
         player.begin()
-    turn = sorted(players, key=lambda q: (q.group.family.order, q.group.family.name))
+    turns = sorted(players, key=_turn)
     branch = _branches(inputs)
     low, high = (np.array(x) for x in zip(*(n.net_bounds() for n in inputs.nodes), strict=True))
-    leaves_first = np.argsort(np.asarray(branch.sum(axis=1)).ravel(), kind="stable")
+    leaves_first = np.argsort(np.asarray(branch.sum(axis=1)).ravel(), kind="stable").tolist()
+    rules = Rules(inputs, players)
     net = np.zeros((len(inputs.nodes), inputs.axis.steps))
     for t in range(inputs.axis.steps):
-        own = np.zeros(len(inputs.nodes))
-        playing = [q for q in turn if q.at(t)[2].any()]
-        for q in playing:
-            q.act(t, q.group.family.rule(q.at(t)[0], q.state, _surplus(q, t, branch, own)))
-            _add(own, q, 1.0)
-        for _ in range(SWEEPS):
-            outside = leaves_first[_outside(branch @ own, low[:, t], high[:, t])[leaves_first]]
-            before = own.copy()
-            for k in outside:
-                _keep_limit(int(k), t, playing[::-1], branch, own, float(low[k, t]), float(high[k, t]))
-            if not len(outside) or np.abs(own - before).max() <= TOLERANCE_KW:
-                break
+        playing = [q for q in turns if q.at(t)[2].any()]
+        scene = Scene(t, playing[::-1], branch, np.zeros(len(inputs.nodes)))
+        _act(scene, playing)
+        keep_limits(scene, low[:, t], high[:, t], leaves_first)
+        rules.keep(scene)
+        rules.settle(scene)
         for q in playing:
             q.settle(t)
-        net[:, t] = branch @ own
-    trace = Trace(tuple(_whole(q) for q in players), tuple(q.close() for q in players))
-    return Twin(trace, net, bill(inputs, net, trace), tuple(_breaches(inputs, net, low, high)))
+        net[:, t] = scene.net()
+    trace = Trace(tuple(q.day() for q in players), tuple(q.close() for q in players))
+    return Twin(
+        trace,
+        net,
+        bill(inputs, net, trace),
+        tuple(_breaches(inputs, net, low, high)),
+        tuple(_broken(inputs, net, trace)),
+        tuple(_refused(inputs, trace)),
+    )
 
 
-def _whole(q: _Player) -> dict[str, Floats]:
-    """The trace of a group; a group whose window never came has zero flows."""
-    if not q.trace:
-        q.act(int(q.group.offset[0]), {name: np.zeros(q.group.n) for name in q.group.family.commands})
-        return {name: np.zeros((q.group.n, q.group.steps)) for name in q.flows}
-    return q.trace
-
-
-def _held(inputs: Inputs, group: Group) -> dict[str, tuple[Floats, npt.NDArray[np.bool_]]]:
-    """Overrides of a group: variable → (values, where held), both (n, steps)."""
-    held: dict[str, tuple[Floats, npt.NDArray[np.bool_]]] = {}
-    for pin in inputs.pins:
-        k = group.index.get(pin.asset)
-        if k is None:
-            continue
-        shape = (group.n, group.steps)
-        value, where = held.setdefault(pin.variable, (np.zeros(shape), np.zeros(shape, bool)))
-        offset = int(group.offset[k])
-        window = slice(max(pin.first - offset, 0), max(min(pin.last - offset, group.steps), 0))
-        value[k, window], where[k, window] = pin.value, True
-    return held
+def _turn(q: Player) -> tuple[int, str]:
+    return q.group.family.order, q.group.family.name
 
 
 def _branches(inputs: Inputs) -> sp.csr_array:
@@ -187,89 +136,137 @@ def _branches(inputs: Inputs) -> sp.csr_array:
     return sp.csr_array((np.ones(len(above)), (above, below)), shape=(n, n))
 
 
-def _surplus(q: _Player, t: int, branch: sp.csr_array, own: Floats) -> Values:
-    """Per port, what its node has left over, shared among the group's active devices there."""
-    left = -(branch @ own)
-    active = q.at(t)[2]
+# --- one interval ----------------------------------------------------------------------------------------------------
+
+
+def _act(scene: Scene, playing: Sequence[Player]) -> None:
+    """Every device by its own rule; stores once more before what comes after engines and boilers."""
+    stores = [q for q in playing if q.group.family.order == STORES]
+    balanced = not stores
+    for (order, _), same in groupby(playing, key=_turn):
+        if order > STORES + 1 and not balanced:
+            _balance(scene, stores)
+            balanced = True
+        peers = list(same)
+        if peers[0].led_by:
+            _cascade(scene, peers, stores)
+        for q in peers if not peers[0].led_by else ():
+            q.act(scene.t, q.group.family.rule(q.at(scene.t)[0], q.state, _surplus(scene, q)))
+            scene.add(q, 1.0)
+    if not balanced:
+        _balance(scene, stores)
+
+
+def _balance(scene: Scene, stores: Sequence[Player]) -> None:
+    """Stores take what engines and boilers at their least power make too much of, before it is shed."""
+    for q in stores:
+        scene.add(q, -1.0)
+        q.act(scene.t, q.group.family.rule(q.at(scene.t)[0], q.state, _surplus(scene, q)))
+        scene.add(q, 1.0)
+
+
+def _cascade(scene: Scene, peers: Sequence[Player], stores: Sequence[Player]) -> None:
+    """Devices of one family, one after another at each node: those that run first, then by id."""
+    for q in peers:
+        q.act(scene.t, q.rests())
+    for running in (True, False):
+        for q in peers:
+            p, _, active = q.at(scene.t)
+            was_on = q.state["on"] > 0.5 if "on" in q.state else np.ones(q.group.n, bool)
+            rank = _rank(q.group.nodes[q.led_by], active & (was_on == running))
+            told = q.command
+            for r in range(int(rank.max(initial=-1)) + 1):
+                mine = rank == r
+                wanted = q.group.family.rule(p, q.state, _surplus(scene, q, stores))
+                told = {name: np.where(mine, wanted[name], told.get(name, 0.0)) for name in wanted}
+                q.act(scene.t, told)
+                scene.add(q, 1.0, mine)
+
+
+def _rank(node: Ints, mine: Bools) -> Ints:
+    """(n,) how many of ``mine`` stand before each device at its node; -1 for those that are not among them."""
+    rank = np.full(len(node), -1, np.int64)
+    for at in np.unique(node[mine]):
+        here = np.flatnonzero(mine & (node == at))
+        rank[here] = np.arange(len(here))
+    return rank
+
+
+def _surplus(scene: Scene, q: Player, stores: Sequence[Player] | None = None) -> Values:
+    """Per port, what its node has left over, shared among the group's active devices there.
+
+    With ``stores`` it is not shared, and what those at the node hold and have room for is told besides [kWh].
+    """
+    left = -scene.net()
+    active = q.at(scene.t)[2]
     out = {}
     for port in q.group.family.ports:
         node = q.group.nodes[port.name]
-        sharing = np.bincount(node, active, len(left))
-        out[port.name] = left[node] / np.maximum(sharing[node], 1.0)
+        if stores is None:
+            sharing = np.bincount(node, active, len(left))
+            out[port.name] = left[node] / np.maximum(sharing[node], 1.0)
+            continue
+        out[port.name] = left[node]
+        holds, room = _stored(scene, stores, len(left))
+        out[f"{port.name}_stored_kwh"], out[f"{port.name}_room_kwh"] = holds[node], room[node]
     return out
 
 
-def _add(own: Floats, q: _Player, sign: float) -> None:
-    for port in q.group.family.ports:
-        np.add.at(own, q.group.nodes[port.name], sign * q.flows[f"{port.name}_kw"])
+def _stored(scene: Scene, stores: Sequence[Player], nodes: int) -> tuple[Floats, Floats]:
+    """(N,) what the stores at each node hold above their lower edge, and their room below the upper one [kWh]."""
+    holds, room = np.zeros(nodes), np.zeros(nodes)
+    for q in stores:
+        p, level = q.at(scene.t)[0], q.state["level_kwh"]
+        for node in q.group.nodes.values():
+            np.add.at(holds, node, np.maximum(level - p.low_kwh, 0.0))
+            np.add.at(room, node, np.maximum(p.high_kwh - level, 0.0))
+    return holds, room
 
 
-def _outside(net: Floats, low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
-    return (net > high + TOLERANCE_KW) | (net < low - TOLERANCE_KW)
-
-
-def _keep_limit(
-    k: int, t: int, backwards: list[_Player], branch: sp.csr_array, own: Floats, low: float, high: float
-) -> None:
-    """Shed below node k until its net power lies within [low, high], or nothing is left to shed."""
-    below = branch[[k], :].toarray()[0] > 0
-    for j, q in enumerate(backwards):
-        peers = [r for r in backwards[j:] if r.group.family is q.group.family]
-        for port in q.group.family.ports:
-            name, stuck = f"{port.name}_kw", np.zeros(q.group.n, bool)
-            for _ in range(TRIES):
-                net = float(own[below].sum())
-                cut = net - high if net > high + TOLERANCE_KW else net - low if net < low - TOLERANCE_KW else 0.0
-                if cut == 0.0:
-                    return
-                power = q.flows[name]
-                able = [np.maximum(np.sign(cut) * r.flows[name], 0.0) * below[r.group.nodes[port.name]] for r in peers]
-                able[0] *= ~stuck
-                if able[0].sum() <= TOLERANCE_KW:
-                    break
-                asked = _asked(peers, t, able, abs(cut))
-                _add(own, q, -1.0)
-                does = {c: q.flows.get(c, value) for c, value in q.command.items()}
-                wanted = q.group.family.shed(q.at(t)[0], q.state, does, port.name, np.sign(cut) * asked)
-                q.act(t, {c: q.command[c] if c in q.fixed else value for c, value in wanted.items()})
-                _add(own, q, 1.0)
-                # What one device cannot shed is asked of the others.
-                stuck |= np.abs(q.flows[name] - power) <= TOLERANCE_KW
-
-
-def _asked(peers: list[_Player], t: int, able: list[Floats], cut_kw: float) -> Floats:
-    """(n,) what each device of the first of ``peers`` is asked for: in proportion to what it draws.
-
-    Where devices differ in how long they can wait, it is asked in that order of those of all peers.
-    """
-    waits = np.concatenate([_patience(r, t) for r in peers])
-    if np.isnan(waits).all():
-        return np.asarray(cut_kw * able[0] / able[0].sum())
-    power = np.concatenate(able)
-    asked = cut_kw * power / power.sum()
-    queue = np.argsort(-waits, kind="stable")[: int((~np.isnan(waits)).sum())]
-    before = np.cumsum(power[queue]) - power[queue]
-    asked[queue] = np.clip(asked[queue].sum() - before, 0.0, power[queue])
-    return np.asarray(asked[: len(able[0])])
-
-
-def _patience(q: _Player, t: int) -> Floats:
-    """(n,) how long each device can wait [h]; least where a person holds it, NaN where it makes no difference."""
-    p, local, _ = q.at(t)
-    waits = q.group.family.patience(p, q.state)
-    if waits is None:
-        return np.full(q.group.n, np.nan)
-    held = [where[np.arange(q.group.n), local] for _, where in q.held.values()]
-    return np.where(np.any(held, axis=0) & np.isfinite(waits), -np.inf, waits) if held else waits
+# --- what the day broke ----------------------------------------------------------------------------------------------
 
 
 def _breaches(inputs: Inputs, net: Floats, low: Floats, high: Floats) -> list[Breach]:
     out: list[Breach] = []
     for k, node in enumerate(inputs.nodes):
         for side, over in (("import", net[k] - high[k]), ("export", low[k] - net[k])):
-            where = over > 1e-5 * np.maximum(1.0, np.abs(net[k]))
+            where = over > OFF * np.maximum(1.0, np.abs(net[k]))
             for first, last in runs(where):
                 piece = over[first:last]
                 energy = float(piece.sum()) * inputs.axis.step_h
                 out.append(Breach(node.id, side, first, last, float(piece.max()), energy))
     return out
+
+
+def _broken(inputs: Inputs, net: Floats, trace: Trace) -> Iterator[BrokenRule]:
+    for rule in inputs.rules:
+        total = found(inputs, rule, net, trace)
+        one = BrokenRule(rule.name, rule.low, rule.high, total)
+        if total is None or one.by is None or one.by > OFF * max(1.0, abs(total)):
+            yield one
+
+
+def _refused(inputs: Inputs, trace: Trace) -> Iterator[Refused]:
+    """Overrides and outages of what the physics tells; those of the plan's own variables mean nothing to a device."""
+    for pin in inputs.pins:
+        g, k = inputs.where[pin.asset]
+        values = trace.steps[g].get(pin.variable)
+        if values is not None and not _overruled(inputs, pin):
+            offset = int(inputs.groups[g].offset[k])
+            first = max(pin.first - offset, 0)
+            did = values[k, first : max(min(pin.last - offset, values.shape[1]), first)]
+            off = np.abs(did - pin.value)
+            for begin, end in runs(off > OFF * max(1.0, abs(pin.value))):
+                worst = begin + int(off[begin:end].argmax())
+                start = offset + first
+                yield Refused(pin.asset, pin.variable, start + begin, start + end, pin.value, float(did[worst]))
+
+
+def _overruled(inputs: Inputs, pin: Pin) -> bool:
+    """Whether it is an outage's status under a person's order of power, which wins."""
+    if pin.why != "outage" or pin.variable != "on":
+        return False
+    return any(
+        p.asset == pin.asset and p.why != "outage" and p.value > 0 and p.first < pin.last and pin.first < p.last
+        for p in inputs.pins
+    )

@@ -128,6 +128,8 @@ def test_the_baseline_covers_what_the_sink_lacks() -> None:
     p.cost_eur_per_kwh = np.zeros(4)
     wanted = Converter.rule(p, {}, {"sink": np.array([-12.0, 5.0, -99.0, -4.0]), "source": np.zeros(4)})
     np.testing.assert_allclose(wanted["input_kw"], [4.0, 0.0, 33.0, 0.0])
+    least = Converter.rule(p, {}, {"sink": np.array([-0.1, -6.0, -6.1, -1e-9]), "source": np.zeros(4)})
+    np.testing.assert_allclose(least["input_kw"], [2.0, 2.0, 6.1 / 3, 0.0])
     np.testing.assert_allclose(Converter.step(p, {}, wanted)[1]["sink_kw"], [-12.0, 0.0, -30.0, 0.0])
 
 

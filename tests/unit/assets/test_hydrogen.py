@@ -146,13 +146,13 @@ def test_a_converter_is_an_electrolyser() -> None:
 # --- against the baseline --------------------------------------------------------------------------------------------
 
 
-def random_site(rng: np.random.Generator, **given: Any) -> tuple[Sketch, Any]:
+def random_site(rng: np.random.Generator, end: str = "start", **given: Any) -> tuple[Sketch, Any]:
     axis = hours(12)
     hydrogen = np.where(rng.random(12) < 0.8, rng.uniform(50, 450, 12), 0.0)
     usual: dict[str, Any] = {
         "demand": rng.uniform(0, 300, 12), "start_cost_eur": float(rng.choice([0.0, 15.0])),
         "min_up_h": float(rng.choice([0.0, 2.0])), "on_start": bool(rng.random() < 0.5),
-        "store": {"capacity_kwh": float(rng.choice([100.0, 800.0])), "end": "start"},
+        "store": {"capacity_kwh": float(rng.choice([100.0, 800.0])), "end": end},
     }  # fmt: skip
     return site(axis, rng.normal(0.05, 0.1, 12), hydrogen, **(usual | given)), hydrogen
 
@@ -166,15 +166,14 @@ def vented_by_rule(sketch: Sketch) -> tuple[float, Twin]:
 
 @pytest.mark.parametrize("examples", [15, pytest.param(300, marks=pytest.mark.slow)])
 def test_no_more_is_vented_than_by_rule_where_venting_is_dear(examples: int) -> None:
-    """Random days with starts, minimum times and a buffer: a plan that may not vent for money vents no more than the
-    rule that burns what comes."""
+    """Random days with starts, minimum times and a buffer that may end empty: a plan that may not vent for money vents
+    no more than the rule that burns what comes."""
     rng = np.random.default_rng(11)
     compared = saved = 0
     for _ in range(examples):
-        sketch, hydrogen = random_site(rng, vent_eur_per_kwh=5.0)
+        sketch, hydrogen = random_site(rng, "free", vent_eur_per_kwh=5.0)
         rule, day = vented_by_rule(sketch)
-        ends = [end["end_short_kwh"] for end in day.trace.ends if "end_short_kwh" in end]
-        if day.breaches or max(float(e.max()) for e in ends) > 1e-6:
+        if day.breaches:
             continue  # the rule's day breaks what binds the plan
         compared += 1
         vented = vented_kwh(planned(sketch), sketch.axis, hydrogen)
@@ -185,16 +184,43 @@ def test_no_more_is_vented_than_by_rule_where_venting_is_dear(examples: int) -> 
 
 
 def test_by_rule_the_cell_burns_what_comes() -> None:
-    """It runs from 120 kW of hydrogen on; what is above 400, below 120 or not taken by the buffer is vented."""
-    axis = axis_of(5)
-    sketch = site(axis, -1.0, [100.0, 120.0, 300.0, 500.0, 0.0], demand=60.0)
+    """It starts at 144 kW of hydrogen, 1.2 times minimum load, goes on at 120 kW and stops below; what is above 400,
+    or comes while it rests, is vented."""
+    axis = axis_of(7)
+    sketch = site(axis, -1.0, [100.0, 120.0, 300.0, 500.0, 120.0, 110.0, 140.0], demand=60.0)
     inputs = sketch.inputs()
     vented, day = vented_by_rule(sketch)
     g, _ = inputs.where["cell"]
-    assert day.trace.steps[g]["power_kw"].tolist() == [[0, 60, 150, 200, 0]]
-    assert day.trace.steps[g]["heat_dumped_kw"].round(9).tolist() == [[0, 0, 60, 100, 0]]
-    assert vented == pytest.approx(100 + 100)
+    assert day.trace.steps[g]["power_kw"].tolist() == [[0, 0, 150, 200, 60, 0, 0]]
+    assert day.trace.steps[g]["heat_dumped_kw"].round(9).tolist() == [[0, 0, 60, 100, 0, 0, 0]]
+    assert vented == pytest.approx(100 + 120 + 100 + 110 + 140)
     assert not day.breaches
+
+
+def test_by_rule_the_cell_follows_the_buffers_pressure() -> None:
+    """It starts at 400 of 500 kWh, and draws what flows in and a quarter of what lies above 100 kWh; it goes on while
+    more than minimum load flows in, and then down to 100 kWh."""
+    axis = axis_of(8)
+    store = {"capacity_kwh": 500.0, "power_kw": 400.0, "level_start": 0.4, "end": "free"}
+    sketch = site(axis, 0.1, [150.0, 100.0, 100.0, 100.0, 100.0, 100.0, 0.0, 0.0], demand=300.0, store=store)
+    vented, day = vented_by_rule(sketch)
+    cell, buffer = (day.trace.steps[sketch.inputs().where[name][0]] for name in ("cell", "buffer"))
+    level = [350, 450, 362.5, 296.875, 247.65625, 210.7421875, 90.7421875, 90.7421875]
+    assert buffer["level_kwh"][0].tolist() == pytest.approx(level)
+    drawn = [0, 0, 187.5, 165.625, 149.21875, 136.9140625, 120, 0]
+    assert cell["gas_kw"][0].tolist() == pytest.approx(drawn)
+    assert vented == pytest.approx(0.0)
+    assert not day.breaches
+
+
+@pytest.mark.parametrize("store", [None, {"capacity_kwh": 150.0, "end": "free"}])
+def test_by_rule_a_wavering_flow_does_not_switch_the_cell_on_and_off(store: dict[str, Any] | None) -> None:
+    """Around minimum load, hour by hour, where its starts are not limited."""
+    more = {} if store is None else {"store": store}
+    flow = [130.0, 150.0, 121.0, 139.0, 122.0, 141.0, 120.0, 135.0]
+    sketch = site(axis_of(8), 0.1, flow, demand=300.0, starts_max_per_day=24.0, **more)
+    day = vented_by_rule(sketch)[1]
+    assert day.trace.steps[sketch.inputs().where["cell"][0]]["start"].sum() == 1
 
 
 # --- each alone ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.mix import district
 from gridopt.assets.base import Floats
 from gridopt.clock import Axis
-from gridopt.model.inputs import Inputs, Node, Pin
+from gridopt.model.inputs import Inputs, LinearRule, Node, Pin
 from gridopt.model.schedule import Schedule
 from gridopt.simulate.twin import Twin, twin
 from gridopt.verify import bill, replay
@@ -192,24 +192,60 @@ def test_a_machine_starts_as_early_as_it_may() -> None:
     assert Day(home(wash, steps=6)).net("grid") == [0, 2, 1, 0, 0, 0]
 
 
+ZONE: dict[str, Any] = {
+    "resistance_k_per_kw": 5.0, "capacity_kwh_per_k": 2.0, "power_kw": 3.0, "outdoor_c": 10.0, "cop": 2.0,
+    "temperature_start_c": 19.0, "discomfort_eur_per_kh": 5.0,
+}  # fmt: skip
+"""10 K outside below 20 °C and 5 K/kW: 2 kW of heat, 1 kW at COP 2; it forgets exp(-0.1) an hour."""
+KEEP = float(np.exp(-0.1))
+
+
 def test_a_thermostat_holds_the_lower_edge_of_comfort() -> None:
-    """10 K outside below it and 5 K/kW: 2 kW of heat, 1 kW at COP 2; first the house may cool down to the edge."""
-    zone = Device(
-        "zone", "heat-pump-building", ("grid",),
-        {"resistance_k_per_kw": 5.0, "capacity_kwh_per_k": 2.0, "power_kw": 3.0, "outdoor_c": 10.0, "cop": 2.0,
-         "comfort_min_c": [18.0, 20.0, 20.0, 20.0, 25.0], "temperature_start_c": 19.0,
-         "discomfort_eur_per_kh": 5.0},
-    )  # fmt: skip
+    """First the house may cool down to the edge."""
+    zone = Device("zone", "heat-pump-building", ("grid",), {**ZONE, "comfort_min_c": [18.0, 20.0, 20.0, 20.0]})
+    day = Day(home(zone))
+    cooled = KEEP * 19 + (1 - KEEP) * 10
+    first = ((20 - KEEP * cooled) / (1 - KEEP) - 10) / 5 / 2
+    assert day.value("zone", "temperature_c") == pytest.approx([cooled, 20, 20, 20])
+    assert day.value("zone", "heat_pump_kw") == pytest.approx([0, first, 1, 1])
+
+
+def test_a_thermostat_begins_in_time_for_a_warmer_hour() -> None:
+    """25 °C in the last hour: full power, 40 °C in the long run, reaches it from 23.4, and that from 21.7."""
+    zone = Device("zone", "heat-pump-building", ("grid",), {**ZONE, "comfort_min_c": [18.0, 20.0, 20.0, 20.0, 25.0]})
     day = Day(home(zone, steps=5))
-    keep = np.exp(-0.1)
-    cooled = keep * 19 + (1 - keep) * 10
-    first = ((20 - keep * cooled) / (1 - keep) - 10) / 5 / 2
-    assert day.value("zone", "temperature_c")[:4] == pytest.approx([cooled, 20, 20, 20])
-    assert day.value("zone", "heat_pump_kw") == pytest.approx([0, first, 1, 1, 3])
-    last = keep * 20 + (1 - keep) * (10 + 5 * 6)
-    assert day.value("zone", "under_k") == pytest.approx([0, 0, 0, 0, 25 - last])
-    eur = 5.0 * (25 - last) * (1 + 10)  # this hour, and the 10 hours it takes to make up for it
-    assert day.twin.ledger.lines["heat-pump-building.discomfort"].eur == pytest.approx(eur)
+    third = (25 - (1 - KEEP) * 40) / KEEP
+    second = (third - (1 - KEEP) * 40) / KEEP
+    assert day.value("zone", "temperature_c")[1:] == pytest.approx([20, second, third, 25])
+    power = day.value("zone", "heat_pump_kw")
+    assert 1 < power[2] < 3
+    assert power[3:] == pytest.approx([3, 3])
+    assert day.value("zone", "under_k") == [0] * 5
+
+
+def test_a_thermostat_out_of_power_tells_what_is_missing() -> None:
+    """Nothing brings 18.1 to 25 °C in an hour: the rest is missing then, and for the 10 hours it takes to make up."""
+    zone = Device("zone", "heat-pump-building", ("grid",), {**ZONE, "comfort_min_c": [18.0, 25.0], "power_kw": 2.0})
+    day = Day(home(zone, steps=2))
+    assert day.value("zone", "heat_pump_kw") == pytest.approx([2, 2])
+    last = KEEP * (KEEP * 19 + (1 - KEEP) * 30) + (1 - KEEP) * 30
+    assert day.value("zone", "under_k") == pytest.approx([0, 25 - last])
+    assert day.twin.ledger.lines["heat-pump-building.discomfort"].eur == pytest.approx(5.0 * (25 - last) * (1 + 10))
+
+
+def test_a_thermostat_begins_six_hours_before_and_no_earlier() -> None:
+    """A power that hardly warms the house is used for six hours before the warm one, and rests until then."""
+    given = {**ZONE, "comfort_min_c": [10.0] * 9 + [25.0], "power_kw": 1.1, "temperature_start_c": 15.0}
+    day = Day(home(Device("zone", "heat-pump-building", ("grid",), given), steps=10))
+    assert day.value("zone", "heat_pump_kw") == pytest.approx([0] * 3 + [1.1] * 7)
+
+
+def test_a_thermostat_preheats_no_further_than_the_band() -> None:
+    """21 °C at most until the last hour, which then begins from there."""
+    given = {**ZONE, "comfort_min_c": [18.0, 18.0, 18.0, 25.0], "comfort_max_c": [21.0] * 3 + [26.0]}
+    day = Day(home(Device("zone", "heat-pump-building", ("grid",), given)))
+    assert day.value("zone", "temperature_c")[2] == pytest.approx(21)
+    assert day.value("zone", "over_k") == [0] * 4
 
 
 def test_a_tank_heats_from_half_empty_until_full() -> None:
@@ -236,11 +272,72 @@ def test_a_boiler_covers_the_demand_and_leaves_short_what_it_cannot() -> None:
     assert day.twin.ledger.total_eur == pytest.approx(2.5)
 
 
-def test_a_boiler_runs_at_the_nearer_of_rest_and_its_minimum() -> None:
-    """2 kW wanted of 3 at least: it runs and 1 kW too much must leave; 1 kW wanted: it rests, and homes go short."""
-    day = Day(heating(boiler(power_min_kw=3.0), demand=[2, 1, 5], heat=9.0))
-    assert day.net("heat") == pytest.approx([-1, 0, 0])
-    assert day.value("homes", "unmet_kw") == [0, 1, 0]
+def test_a_boiler_runs_at_its_least_power_where_the_rest_may_leave() -> None:
+    day = Day(heating(boiler(power_min_kw=3.0), demand=[2, 1, 5, 0], heat=9.0))
+    assert day.net("heat") == pytest.approx([-1, -2, 0, 0])
+    assert day.value("homes", "unmet_kw") == [0, 0, 0, 0]
+
+
+def test_a_boiler_whose_rest_cannot_leave_stays_off() -> None:
+    """3 kW at least into a closed network of 2 kW: nobody's heat is nowhere, and homes go short in words."""
+    day = Day(heating(boiler(power_min_kw=3.0), demand=[2, 4]))
+    assert day.value("boiler", "sink_kw") == pytest.approx([0, -4])
+    assert day.value("homes", "unmet_kw") == [2, 0]
+    assert day.breaches == []
+
+
+def test_a_store_takes_what_the_boilers_least_power_is_too_much() -> None:
+    """3 kW at least, 1 and then 2 kW wanted: fired once, and the store serves the second hour."""
+    day = Day(heating(boiler(power_min_kw=3.0), store(level_start=0.0), demand=[1, 2, 5]))
+    assert day.value("boiler", "sink_kw") == pytest.approx([-3, 0, -5])
+    assert day.value("store", "charge_kw") == pytest.approx([2, -2, 0])
+    assert day.value("homes", "unmet_kw") == [0, 0, 0]
+
+
+def test_boilers_on_one_network_are_a_cascade() -> None:
+    """3 to 8 kW each: one alone while that is enough; then the first gives way to the second's least power."""
+    second = replace(boiler(power_min_kw=3.0), id="second")
+    day = Day(heating(boiler(power_min_kw=3.0), second, demand=[5, 8, 9, 11, 14, 20]))
+    assert day.value("boiler", "sink_kw") == pytest.approx([-5, -8, -6, -8, -8, -8])
+    assert day.value("second", "sink_kw") == pytest.approx([0, 0, -3, -3, -6, -8])
+    assert day.value("homes", "unmet_kw") == [0, 0, 0, 0, 0, 4]
+
+
+def test_boilers_on_one_network_that_are_too_many_stop_one_after_another() -> None:
+    """On or off at 8 kW: 9 kW take both and 7 are too many, so that the last one stops."""
+    second = replace(boiler(power_min_kw=8.0), id="second")
+    day = Day(heating(boiler(power_min_kw=8.0), second, demand=[16, 9]))
+    assert day.value("boiler", "sink_kw") == pytest.approx([-8, -8])
+    assert day.value("second", "sink_kw") == pytest.approx([-8, 0])
+    assert day.value("homes", "unmet_kw") == [0, 1]
+    assert day.breaches == []
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_engines_on_one_network_are_a_cascade(apart: bool) -> None:
+    """6 to 15 kW of heat each, of one structure or two: the second runs for what the first leaves, from 6 kW on."""
+    second = replace(engine(**({"starts_max_per_day": 5.0} if apart else {})), id="second")
+    day = Day(heating(engine(), second, boiler(), demand=[10, 15, 20, 24, 30]))
+    assert day.value("engine", "heat_kw") == pytest.approx([-10, -15, -15, -15, -15])
+    assert day.value("second", "heat_kw") == pytest.approx([0, 0, 0, -9, -15])
+    assert day.value("boiler", "sink_kw") == pytest.approx([0, 0, -5, 0, 0])
+    assert day.breaches == []
+
+
+def test_the_engine_that_must_run_on_comes_first() -> None:
+    """The second by name runs already and must go on: the first is not started beside it."""
+    second = replace(engine(on_start=True, hours_in_status_h=1.0, min_up_h=3.0), id="second")
+    day = Day(heating(engine(min_up_h=3.0), second, demand=[10, 10, 20, 25]))
+    assert day.value("engine", "on") == [0, 0, 0, 1]
+    assert day.value("second", "heat_kw") == pytest.approx([-10, -10, -15, -15])
+
+
+def test_a_cooler_takes_the_heat_before_an_engine_is_throttled() -> None:
+    """Pinned to 7 kW it makes 10.5 kW of heat, of which homes take 4: its own rule would not have run, nor cooled."""
+    day = Day(heating(engine(dump=True), demand=[4, 4], pins=(Pin("engine", "power_kw", 0, 1, 7.0),)))
+    assert day.value("engine", "power_kw") == [7, 0]
+    assert day.value("engine", "heat_dumped_kw") == pytest.approx([6.5, 0])
+    assert day.breaches == []
 
 
 def test_an_engine_is_led_by_heat_and_the_boiler_makes_up() -> None:
@@ -493,10 +590,119 @@ def test_an_engine_pinned_on_and_out_of_service() -> None:
 
 
 def test_an_engine_pinned_to_a_power_runs() -> None:
-    """`on` is pinned with it: a power alone is no order to run, and by rule the engine would rest."""
-    pins = (Pin("engine", "on", 0, 1, 1.0), Pin("engine", "power_kw", 0, 1, 7.0))
-    day = Day(heating(engine(dump=True), demand=[0, 0], heat=20.0, pins=pins))
-    assert day.value("engine", "power_kw") == [7, 0]
+    """An order of power is one to run, and one of no power to stop: by rule it would rest first, and run then."""
+    pins = (Pin("engine", "power_kw", 0, 1, 7.0), Pin("engine", "power_kw", 2, 3, 0.0))
+    day = Day(heating(engine(dump=True), boiler(), demand=[0, 12, 6], heat=20.0, pins=pins))
+    assert day.value("engine", "power_kw") == pytest.approx([7, 8, 0])
+    assert day.value("engine", "on") == [1, 1, 0]
+    assert day.twin.refused == ()
+
+
+def test_an_engine_pinned_on_runs_at_its_least_power() -> None:
+    day = Day(heating(engine(), boiler(), demand=[9, 2], heat=20.0, pins=(Pin("engine", "on", 0, 2, 1.0),)))
+    assert day.value("engine", "power_kw") == pytest.approx([6, 4])
+    assert day.value("boiler", "sink_kw") == [0, 0]
+    assert day.twin.refused == ()
+
+
+def test_a_pump_pinned_to_a_power_pumps() -> None:
+    """And then on by its level switch, from half down to a fifth."""
+    given = {
+        "inflow_m3_per_h": 0.0, "level_max_m3": 100.0, "level_start_m3": 50.0, "power_kw": 4.0, "power_min_kw": 1.0,
+        "lift_kwh_per_m3": 0.5, "start_cost_eur": 0.1, "end": "free",
+    }  # fmt: skip
+    pins = (Pin("pump", "pump_kw", 2, 3, 2.0),)
+    day = Day(home(Device("pump", "basin", ("grid",), given), pins=pins))
+    assert day.value("pump", "pump_kw") == [0, 0, 2, 4]
+    assert day.value("pump", "on") == [0, 0, 1, 1]
+
+
+def test_an_outage_ends_a_run_within_its_minimum() -> None:
+    """Started for three hours at least and out of service after one: off, and free when its rest of two is over."""
+    pins = tuple(Pin("engine", n, 1, 2, 0.0, "outage") for n in ("on", "power_kw"))
+    times = {"min_up_h": 3.0, "min_down_h": 2.0}
+    day = Day(heating(engine(**times), boiler(power_kw=20.0), demand=[9, 9, 9, 9, 9], pins=pins))
+    assert day.value("engine", "on") == [1, 0, 0, 1, 1]
+    assert day.value("engine", "power_kw") == pytest.approx([6, 0, 0, 6, 6])
+    assert day.twin.refused == ()
+
+
+def test_an_override_that_the_device_could_not_follow_is_listed() -> None:
+    """Told off after one of three hours its controller goes on; a person starts it within its rest, in vain."""
+    pins = (Pin("engine", "on", 1, 2, 0.0), Pin("engine", "power_kw", 3, 5, 10.0))
+    day = Day(heating(engine(min_up_h=3.0, min_down_h=2.0), demand=[9, 0, 0, 0, 0, 0], heat=20.0, pins=pins))
+    assert day.value("engine", "on") == [1, 1, 1, 1, 1, 0]
+    found = [(r.asset, r.variable, r.first, r.last, r.wanted, r.did) for r in day.twin.refused]
+    assert found == [("engine", "on", 1, 2, 0.0, 1.0)]
+    day = Day(heating(engine(min_down_h=2.0), demand=[9, 0, 0, 0], heat=20.0, pins=(Pin("engine", "on", 2, 4, 1.0),)))
+    assert day.value("engine", "on") == [1, 0, 0, 1]
+    found = [(r.asset, r.variable, r.first, r.last, r.wanted, r.did) for r in day.twin.refused]
+    assert found == [("engine", "on", 2, 3, 1.0, 0.0)]
+
+
+def test_an_order_of_power_wins_over_an_outage() -> None:
+    """A person orders power while the engine is down for an outage: for them it is in service."""
+    pins = (Pin("engine", "on", 0, 3, 0.0, "outage"), Pin("engine", "power_kw", 0, 1, 0.0, "outage"),
+            Pin("engine", "power_kw", 1, 2, 5.0), Pin("engine", "power_kw", 2, 3, 0.0, "outage"))  # fmt: skip
+    day = Day(heating(engine(), boiler(), demand=[9, 9, 9], pins=pins, heat=20.0))
+    assert day.value("engine", "power_kw") == [0, 5, 0]
+    assert day.twin.refused == ()
+
+
+# --- users' rules ----------------------------------------------------------------------------------------------------
+
+
+def rule(name: str, high: float, *terms: tuple[float, str, str, str, int], low: float = -INF) -> LinearRule:
+    return LinearRule(name, terms, low, high)
+
+
+def broken(day: Day) -> list[tuple[Any, ...]]:
+    return [(b.name, b.found, b.by) for b in day.twin.broken]
+
+
+def test_a_rule_on_a_node_is_kept_by_shedding() -> None:
+    """12 kW at most in the second hour, of the car's 10 and the load's 4."""
+    day = Day(home(load(4.0), car(), rules=(rule("evening", 12.0, (1.0, "node", "grid", "net_kw", 1)),)))
+    assert day.net("grid") == [14, 12, 14, 14]
+    assert broken(day) == []
+
+
+def test_a_rule_on_the_days_import_sheds_once_it_is_used_up() -> None:
+    terms = tuple((1.0, "node", "grid", "import_kw", t) for t in range(4))
+    day = Day(home(load(2.0), car(), rules=(rule("budget", 25.0, *terms),)))
+    assert day.net("grid") == [12, 12, 2, 2]
+    assert broken(day) == [("budget", pytest.approx(28.0), pytest.approx(3.0))]
+
+
+def test_a_rule_on_two_assets_takes_from_the_first_that_it_names() -> None:
+    terms = ((1.0, "asset", "b", "charge_kw", 0), (1.0, "asset", "a", "charge_kw", 0))
+    day = Day(home(car("a"), car("b"), rules=(rule("half", 12.0, *terms),), steps=2))
+    assert (day.value("a", "charge_kw"), day.value("b", "charge_kw")) == ([10, 10], [2, 10])
+    assert broken(day) == []
+
+
+def test_a_rule_on_feeding_in_curtails() -> None:
+    day = Day(home(roof([5.0, 5.0]), steps=2, rules=(rule("quiet", 2.0, (0.5, "node", "grid", "export_kw", 1)),)))
+    assert day.net("grid") == [-5, -4]
+    assert broken(day) == []
+
+
+def test_a_rule_that_shedding_cannot_keep_is_listed() -> None:
+    """A load is never shed; more import is nothing to shed; starts so far are the plan's own."""
+    rules = (
+        rule("least", INF, (1.0, "node", "grid", "import_kw", 1), low=9.0),
+        rule("load", 2.0, (1.0, "node", "grid", "net_kw", 0)),
+        rule("starts", 1.0, (1.0, "asset", "engine", "starts_so_far", 1)),
+    )
+    day = Day(heating(engine(), load(3.0), demand=[0, 0], rules=rules))
+    assert broken(day) == [("least", 3.0, 6.0), ("load", 3.0, 1.0), ("starts", None, None)]
+
+
+def test_a_rule_does_not_shed_what_a_person_holds() -> None:
+    pins = (Pin("car", "charge_kw", 0, 4, 8.0),)
+    day = Day(home(car(), pins=pins, rules=(rule("half", 5.0, (1.0, "asset", "car", "charge_kw", 2)),)))
+    assert day.value("car", "charge_kw") == [8, 8, 8, 8]
+    assert broken(day) == [("half", 8.0, 3.0)]
 
 
 # --- what always holds -----------------------------------------------------------------------------------------------
