@@ -36,6 +36,7 @@ from gridopt.solve.explain import (
 )
 from gridopt.solve.held import take_up
 from gridopt.solve.ladder import Solution, Status, solve
+from gridopt.solve.nearby import nearby
 from gridopt.solve.reach import Reach, goal_columns, reach
 from gridopt.solve.short import fallen_short
 from gridopt.store import run_folder
@@ -191,9 +192,14 @@ def _other_plans(
         tell(f"why now and not then: {device}")
         return alternative(solution, device, again)
 
+    near = nearby(solution)
+
+    def quickly(inputs: Inputs) -> Solution:
+        return (None if again.is_over else near(inputs)) or again(inputs)
+
     def moved(variant: Variant) -> Sensitivity:
         tell(f"what would change it: {variant.words}")
-        return sensitivity(solution, variant, again)
+        return sensitivity(solution, variant, quickly)
 
     with ThreadPoolExecutor(AT_ONCE) as side_by_side:
         why: list[Future[Alternative | None]] = []
@@ -511,11 +517,21 @@ def _times(slots: Sequence[Doc]) -> str:
 
 
 def _price_words(prices: Mapping[str, Doc]) -> str:
-    lines = [f"  {node}: {_one_price(p)}" for node, p in prices.items()]
-    shown, rest = lines[:NODES_SHOWN], len(lines) - NODES_SHOWN
+    alike: dict[str, list[str]] = {}
+    for node, p in prices.items():
+        alike.setdefault(_one_price(p), []).append(node)
+    lines = [f"  {_some(nodes)}: {said}" for said, nodes in alike.items()]
+    shown = lines[:NODES_SHOWN]
+    rest = sum(len(nodes) for nodes in list(alike.values())[NODES_SHOWN:])
     if rest > 0:
         shown.append(f"  … and {rest} more {'node' if rest == 1 else 'nodes'} (see --json)")
     return "\n".join(["What one more kWh drawn would cost (least and most of the day):", *shown])
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many more."""
+    rest = len(names) - TIMES_SHOWN
+    return ", ".join(names) if rest <= 1 else f"{', '.join(names[:TIMES_SHOWN])} and {rest} more"
 
 
 def _one_price(p: Doc) -> str:

@@ -312,9 +312,17 @@ def price(value: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("nodes", "words"), [(12, None), (13, "1 more node "), (20, "8 more nodes ")])
 def test_nodes_beyond_a_screen_are_counted(nodes: int, words: str | None) -> None:
-    said = said_of(prices={f"n{k}": price(0.2) for k in range(nodes)})
-    assert "n11: 0.200 EUR/kWh\n" in said
+    said = said_of(prices={f"n{k}": price(0.2 + 0.01 * k) for k in range(nodes)})
+    assert "n11: 0.310 EUR/kWh\n" in said
     assert (words is None and "more" not in said.split("day):")[1].split("Why now")[0]) or (words or "") in said
+
+
+def test_nodes_of_one_price_are_told_together() -> None:
+    prices = {**{f"n{k}": price(0.2) for k in range(20)}, "far": price(0.4), "end": price(0.4)}
+    said = said_of(prices=prices)
+    assert "  n0, n1, n2 and 17 more: 0.200 EUR/kWh\n  far, end: 0.400 EUR/kWh\n" in said
+    four = said_of(prices={f"n{k}": price(0.2) for k in range(4)})
+    assert "  n0, n1, n2, n3: 0.200 EUR/kWh\n" in four
 
 
 @pytest.mark.parametrize(("others", "words"), [(1, "and 1 more device that"), (3, "and 3 more devices that")])
