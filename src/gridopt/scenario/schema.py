@@ -10,6 +10,7 @@
     [node.ID]            carrier, parent, import_max_kw, export_max_kw, reserve_kw, limits, breach_eur_per_kwh
     [nodes]              table = "nodes.csv": one row a node, columns id and the keys above; [nodes.defaults]
     [asset.ID]           family, the node of each port, the family's parameters; control = "none", device
+                         what has a window of time (a car) may say days = "mon-fri" and then comes on each such day
     [FAMILY]             table = "batteries.csv": one row an asset; [FAMILY.defaults] for every asset of the family;
                          [ev-session.generate.NAME] draws sessions, see gridopt.scenario.sessions
     [commitment.ID]      kind = energy | carbon | peak | breach | event | plan-change, and its terms

@@ -24,6 +24,7 @@ def each_day(entries: Mapping[str, list[Entry]], axis: Axis, report: Report) -> 
     made: dict[str, tuple[str, ...]] = {}
     for name, some in entries.items():
         keys = window_of(family(name))
+        _note_once(some, keys, axis, report)
         kept: list[Entry] = []
         for entry in some:
             if keys is None or KEY not in entry.values:
@@ -35,6 +36,23 @@ def each_day(entries: Mapping[str, list[Entry]], axis: Axis, report: Report) -> 
             kept += [entry] if found is None else found
         some[:] = kept
     return made
+
+
+def _note_once(some: list[Entry], keys: tuple[str, str] | None, axis: Axis, report: Report) -> None:
+    """Among several days, a bare time of day is one of the first alone: seldom what is meant of a car."""
+    days = len(set(axis.local_day))
+    once = [e for e in some if keys and days > 1 and KEY not in e.values and _is_clock(e.values.get(keys[0]))]
+    if keys and once:
+        where = once[0].where + (f" (and {len(once) - 1} more)" if len(once) > 1 else "")
+        said = {"value": parse_moment(once[0].values[keys[0]]).text, "days": days}
+        report.note(once[0].at(keys[0]), "first-day", where=where, **said)
+
+
+def _is_clock(value: Any) -> bool:
+    try:
+        return parse_moment(value).is_clock
+    except ValueError:
+        return False
 
 
 def _days(entry: Entry, keys: tuple[str, str], axis: Axis, report: Report) -> list[Entry] | None:

@@ -228,6 +228,13 @@ def test_a_weekly_car_comes_on_its_days_only(night: Night) -> None:
     assert set(three.inputs.where) == {"house", "battery"}
 
 
+def test_a_car_that_comes_once_among_several_days_is_told(tmp_path: Path) -> None:
+    (tmp_path / "scenario.toml").write_text(TOWN.replace("step_min", "days = 3\nstep_min") + CAR)
+    (note,) = load(tmp_path).notes
+    assert "18:00 is on the first day only; the horizon has 3 days (the next is D+1 18:00" in note
+    assert load(tmp_path, sets=["asset.car.days=all", "asset.car.depart=07:00"]).notes == ()
+
+
 def test_a_pin_on_a_car_holds_whichever_day_of_it_is_there(night: Night) -> None:
     pin = '[[pin]]\nasset = "car"\nquantity = "charge_kw"\nvalue = 3\nfrom = "{}"\nto = "{}"\n'
     weekly = CAR.replace('arrive = "18:00"', 'days = "all"\narrive = "18:00"').replace("D+1 07", "07")
