@@ -113,13 +113,6 @@ class OneDevicePlant:
         return None
 
 
-class RatedServed(Served):
-    """Shows the plant's rating, whatever the plant does."""
-
-    def shown(self, name: str) -> Any:
-        return self.behind.rated_kw if name == "power_max_kw" else super().shown(name)
-
-
 @dataclass
 class FakeUnit:
     """A unit of a line, without one. ``fault``: "", offline, silent, noack, ack_nowrite, refuse, reboot or read-only;
@@ -194,7 +187,7 @@ class Bench:
         node = "node" if said.adapter.header.kind == "meter" else None
         behind = Behind(plant, () if node else ("x",), node, node)  # type: ignore[arg-type]
         writes = {n: said.whole(n) for n in said.writes}
-        served = RatedServed(name, said.adapter, behind, registers, self.time.monotonic, writes=writes)
+        served = Served(name, said.adapter, behind, registers, self.time.monotonic, writes=writes)
         hooked(registers, [served], lambda: served.expire(self.time.monotonic()))
         self.served[name], self.units[name] = served, FakeUnit(registers, self.time)
 

@@ -167,6 +167,8 @@ class Channel:
         self._attempts = 0
         self._reasserts = 0
         self._noted = ""
+        self.pace_s = 0.0
+        """Time from one turn to the next."""
         self._again_s = 0.0
         self.told_last_s = 0.0
         self.barred = ""
@@ -290,8 +292,8 @@ class Channel:
                 return outcome
         elif self._seen_by_s is not None:
             await self._check_seen(moment)
-        if self.standing is None or moment.at_s - self._refreshed_s < self.refresh_s - envelope.SAME:
-            return self.outcome
+        if self.standing is None or moment.at_s - self._refreshed_s <= self.refresh_s - self.pace_s + envelope.SAME:
+            return self.outcome  # the next turn is early enough
         return await self.refresh(moment)
 
     async def _let_go(self, moment: Moment) -> Outcome:

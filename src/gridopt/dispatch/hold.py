@@ -91,7 +91,9 @@ class Holder:
         self.journal, self.clock, self.sleep = journal, clock, sleep
         self.groups = groups or {}
         self.stopping, self.alive, self.replan = stopping, alive, replan
-        self.pace_s = pace_s
+        self.pace_s = min([pace_s, *(c.refresh_s for c in channels)])
+        for channel in channels:
+            channel.pace_s = self.pace_s
         self.plan: Plan | None = None
         self.network = Network()
         self.why = ""
