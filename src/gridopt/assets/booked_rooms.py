@@ -12,7 +12,7 @@ from gridopt.assets.base import Column, Cost, Family, Floats, Parameter, Port, P
 from gridopt.clock import Axis
 
 FREE_C = 99.0
-"""Upper edge of the band where nobody is in."""
+"""Upper edge of a band that is none."""
 
 
 class BookedRooms(Family):
@@ -21,7 +21,7 @@ class BookedRooms(Family):
     heat[t] = cop[t] * heating[t] + gain[t],   0 <= heating[t] <= heating_max[t]                             (1)
     heating_max[t] = 0 while a window is open, else power                                                    (2)
     low[t]  = wanted[t] + clip(wish[t], -span, span) where step t or the next one is booked, else setback[t] (3)
-    high[t] = max(max_c, low[t]) while booked, else free                                                     (4)
+    high[t] = max(max_c, low[t]) while booked, max(empty_max_c, low[t]) while empty, free while a window is open (4)
     R[t] = R / open_loss while a window is open, else R                                                      (5)
     the temperature from the heat, the band and its price                 gridopt.assets.zone, (1) to (3) there
 
@@ -59,6 +59,7 @@ class BookedRooms(Family):
         Parameter("span_k", "how far they may", 2.0, minimum=0),
         Parameter("setback_c", "temperature held when nobody is in", 16.0, kind="series"),
         Parameter("max_c", "upper edge of comfort while booked", 26.0),
+        Parameter("empty_max_c", "upper edge while empty; absent: none", minimum=0, maximum=FREE_C, optional=True),
         Parameter("window_open", "1 while a window is open, else 0", 0.0, kind="series", minimum=0, maximum=1),
         Parameter("open_loss", "by what an open window multiplies the losses", 6.0, minimum=1, maximum=1000),
         Parameter("temperature_start_c", "temperature at the start", 18.0),
@@ -94,6 +95,8 @@ class BookedRooms(Family):
         coming = np.column_stack([asked[:, 1:], asked[:, -1:]])
         asked = np.where(booked, asked, coming)
         low = np.where(soon & ~is_open, np.maximum(asked, c["setback_c"]), c["setback_c"])
+        c["empty_max_c"] = np.where(np.isnan(c["empty_max_c"]), FREE_C, c["empty_max_c"])
+        high = np.where(booked, c["max_c"][:, None], c["empty_max_c"][:, None])
         resistance = c["resistance_k_per_kw"][:, None] / np.where(is_open, c["open_loss"][:, None], 1.0)
         warm_in, warm = _next_warm(soon & ~is_open, low, axis.step_h)
         c |= {
@@ -101,7 +104,7 @@ class BookedRooms(Family):
             "resistance_now_k_per_kw": resistance,
             "keep": zone.keep_share(resistance, c["capacity_kwh_per_k"][:, None], axis.step_h),
             "comfort_min_c": np.where(is_open, -FREE_C, low),
-            "comfort_max_c": np.where(booked & ~is_open, np.maximum(c["max_c"][:, None], low), FREE_C),
+            "comfort_max_c": np.where(is_open, FREE_C, np.maximum(high, low)),
             "warm_in_h": warm_in,
             "warm_c": warm,
             "discomfort_eur_per_kh": zone.discomfort_price(c["discomfort_eur_per_kh"], c["capacity_kwh_per_k"]),
@@ -140,7 +143,10 @@ class BookedRooms(Family):
 
     @classmethod
     def rule(cls, p: Any, state: State, surplus: Mapping[str, Floats]) -> Values:
-        """Thermostat with optimum start: full power as soon as waiting a step longer would make the rooms late."""
+        """Thermostat with optimum start: full power as soon as waiting a step longer would make the rooms late.
+
+        It does not cool: what sun and people bring above the upper edge stands as ``over_k``.
+        """
         now = state["temperature_c"]
         heat = zone.needed_kw(now, p.comfort_min_c, p.keep, p.resistance_now_k_per_kw, p.outdoor_c)
         holds = np.clip((heat - p.gain_kw) / p.cop, 0.0, p.heating_max_kw)

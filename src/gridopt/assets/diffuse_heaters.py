@@ -28,7 +28,14 @@ class DiffuseHeaters(Family):
     longer in a row and then rests (2), but flats take turns, so that part of the power may be cut all evening. part is
     the heating power of those that take part: who has opted out is never cut. Where a cut lasts no whole steps, part is
     its mean over them. drop is how much colder their flats are on average than they would be;
-    keep = exp(-step_h / time_constant) (5).
+    keep = exp(-step_h / time_constant) (5). may_begin is 1 where the whole cut lies in allowed hours and inside the
+    horizon; the rebound comes when it comes.
+
+    What does not come back, 1 - rebound_share of the cut, is saved for good: flats that are colder for a while lose
+    less heat, and thermostats do not make up for all of it. That is what (3) says and a comparison of two days counts:
+    a plan that cuts uses less, at flats that are a little colder (5), and what its cuts still owe at the end is priced
+    (7). A share of 1 saves nothing but time. A flat brought all the way back within two hours would save some 5 % only
+    (1.5 h of 30 h): what a smaller share saves beyond that, people feel as tenths of a kelvin for a day.
 
     Ports        ac (electricity): power - cut + rebound                                                      [kW]
     Variables    begun[T] in 0..1; cut_kw[T], rebound_kw[T] >= 0; drop_k[T] at the end of the step
@@ -52,6 +59,7 @@ class DiffuseHeaters(Family):
         Parameter("flats", "how many flats", minimum=0),
         Parameter("opted_out", "how many of them have opted out", 0.0, minimum=0),
         Parameter("cut_max_kw", "most power cut at once; absent: no limit", minimum=0, optional=True),
+        Parameter("allowed", "1 where it may be cut, 0 in forbidden hours", 1.0, kind="series", minimum=0, maximum=1),
         Parameter("cut_h", "how long a flat is cut in a row", 0.5, minimum=0),
         Parameter("rest_h", "how long it is left alone then", 1.5, minimum=0),
         Parameter("since_cut_h", "hours since the last cut ended, at the start", 1000.0, minimum=0),
@@ -87,7 +95,6 @@ class DiffuseHeaters(Family):
     forecasts = {"power_kw": "heating of the flats", "indoor_c": "temperature in the flats"}
     commands = ("begun",)
     states = ("drop_k",)
-    stocks = {"drop_k": -1.0}
     control = "on_off"
     setpoint = "begun"
     order = 0
@@ -104,6 +111,8 @@ class DiffuseHeaters(Family):
         lasts = np.minimum(c["cut_h"] / (cut * h), 1.0)
         part = (share * lasts)[:, None] * c["power_kw"]
         begins = t >= np.ceil((c["rest_h"] - c["since_cut_h"]) / h - 1e-9)[:, None]
+        forbidden = np.concatenate([np.zeros((len(part), 1)), np.cumsum(c["allowed"] < 1 - 1e-9, 1)], 1)
+        begins &= np.take_along_axis(forbidden, np.minimum(t + cut[:, None], T), axis=1) == forbidden[:, :-1]
         begins &= t <= (T - cut)[:, None]
         ahead = np.concatenate([np.zeros((len(part), 1)), part.cumsum(1)], 1)
         ends = np.minimum(t + cut[:, None], T)
@@ -241,6 +250,7 @@ class DiffuseHeaters(Family):
         return {
             "cut_kwh": trace["cut_kw"].sum(1) * step_h,
             "rebound_kwh": trace["rebound_kw"].sum(1) * step_h,
+            "saved_kwh": (1.0 - p.rebound_share) * trace["cut_kw"].sum(1) * step_h,
             "cut_most_kw": trace["cut_kw"].max(1, initial=0.0),
             "drop_most_k": trace["drop_k"].max(1, initial=0.0),
         }

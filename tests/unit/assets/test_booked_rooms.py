@@ -105,6 +105,18 @@ def test_a_heat_network_feeds_it_as_well() -> None:
     np.testing.assert_allclose(s.value("heating_kw"), [[8 / 3, 4]])
 
 
+def test_an_empty_hall_has_an_upper_edge_where_one_is_given() -> None:
+    """22 °C while empty, never below what is wanted warm; none while a window is open."""
+    c = columns_of(axis_of(6), booked=[0, 0, 1, 1, 0, 0], window_open=[1, 0, 0, 0, 0, 0], empty_max_c=18.5)
+    np.testing.assert_allclose(c["comfort_max_c"], [[FREE_C, 19, 26, 26, 18.5, 18.5]])
+    s = planned(axis_of(6), -0.1, empty_max_c=22.0, temperature_start_c=21.0)
+    np.testing.assert_allclose(s.value("temperature_c")[0, 1:], 22.0, atol=1e-6)
+    free = planned(axis_of(6), -0.1, temperature_start_c=21.0)
+    assert free.value("temperature_c").max() > 25
+    warm = planned(axis_of(4), 0.2, gain_kw=30.0, empty_max_c=22.0, temperature_start_c=22.0)
+    assert warm.value("over_k").min() > 0, "nothing cools it"
+
+
 def test_gains_beyond_the_band_are_priced_while_booked_only() -> None:
     """30 kW of sun bring the hall towards 60 °C."""
     s = planned(axis_of(8), 0.2, gain_kw=30.0, booked=[0, 0, 0, 0, 0, 0, 0, 1], temperature_start_c=24.0)

@@ -12,6 +12,10 @@ from gridopt.assets.base import at
 from gridopt.assets.diffuse_heaters import DiffuseHeaters
 from gridopt.clock import Axis
 from gridopt.model.template import template
+from gridopt.simulate.twin import twin
+from gridopt.solve import ladder
+from gridopt.solve.equal import ending_like
+from gridopt.verify import bill, replay
 from tests.unit.assets.replay import Solved, assert_replays, axis_of, by_rule, district, drive, solve, users
 
 FLATS = {"flats": 100.0, "power_kw": 120.0, "rebound_h": 1.0, "rebound_share": 0.8, "cut_h": 0.5, "rest_h": 1.0,
@@ -103,6 +107,40 @@ def test_rebound_after_the_horizon_is_paid_for() -> None:
     assert planned(axis_of(4, 15), price, owed_eur_per_kwh=0.37).value("cut_kw").sum() == pytest.approx(240.0)
     s = planned(axis_of(4, 15), price, owed_eur_per_kwh=0.38)
     assert s.value("cut_kw").sum() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_cut_lies_in_allowed_hours_as_a_whole() -> None:
+    """Half an hour in quarter-hours; forbidden in the fifth and the sixth, dear from the fourth to the seventh: no cut
+    touches them, and the rebound comes when it comes."""
+    allowed = [1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]
+    c = columns_of(axis_of(12, 15), allowed=allowed)
+    np.testing.assert_allclose(c["may_begin"], [[1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 1, 0]])
+    price = np.full(12, 0.10)
+    price[3:7] = 9.0
+    s = planned(axis_of(12, 15), price, allowed=allowed, rest_h=0.0, rebound_share=0.0)
+    np.testing.assert_allclose(s.value("cut_kw")[0, 2:8], [120, 120, 0, 0, 120, 120], atol=1e-6)
+    back = planned(axis_of(12, 15), price, allowed=allowed, rest_h=0.0, owed_eur_per_kwh=0.0, rebound_share=0.1)
+    assert back.value("rebound_kw")[0, 4:6].min() > 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.8, 1.0])
+def test_what_does_not_come_back_is_saved_beside_a_day_without_cuts(share: float) -> None:
+    """One dear half-hour in a day: 60 kWh are cut there, and the share comes back at the usual price. The day by rule
+    cuts nothing; that its flats are a little warmer at midnight is no debt."""
+    axis = axis_of(48, 30)
+    price = np.full(48, 0.10)
+    price[36] = 0.60
+    inputs = district(DiffuseHeaters, flats(axis, rebound_share=share, rest_h=30.0), axis, price)
+    solution, rule = ladder.solve(inputs), twin(inputs)
+    schedule = solution.assembly.schedule(solution.x)
+    saved = rule.ledger.total_eur - bill(inputs, schedule.net_kw, replay(inputs, schedule)).total_eur
+    assert saved == pytest.approx(60 * 0.60 - share * 60 * 0.10)
+    x = ending_like(solution, rule.trace)
+    assert x is not None
+    np.testing.assert_allclose(x, solution.x, atol=1e-6)
+    columns = SimpleNamespace(**inputs.groups[0].columns)
+    figures = DiffuseHeaters.kpis(columns, replay(inputs, schedule).steps[0], 0.5)
+    assert figures["saved_kwh"][0] == pytest.approx((1 - share) * 60)
 
 
 def test_who_opted_out_is_never_cut() -> None:
