@@ -52,6 +52,6 @@ def stop(
         for why in done.held:
             click.echo(f"not reached: {why}. What it holds falls back when it no longer refreshes it.")
         if not done.outcomes and not done.held:
-            click.echo("No device held anything of gridopt's.")
+            click.echo("Nothing of gridopt's is left standing.")
         common.hints(["gridopt stop --lift    allow writing again"])
     ctx.exit(done.exit_code)

@@ -62,7 +62,7 @@ def watch(
         newer=typed is None,
         unsynced_s=3600 * trust_h,
     )
-    for o in done.outcomes:
+    for o in (o for o in done.outcomes if o.status not in ("waiting", "refused")):
         click.echo(f"{o.device}: {o.command}: {o.status}" + (f" ({o.why})" if o.why else ""))
     ctx.exit(done.exit_code)
 

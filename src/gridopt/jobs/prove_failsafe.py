@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gridopt.devices.schema import COMMANDS
 from gridopt.devices.site import Site
+from gridopt.dispatch import envelope
 from gridopt.dispatch.channel import Channel, Order, Outcome
 from gridopt.dispatch.prove import Status
-from gridopt.errors import DeviceError
+from gridopt.errors import DeviceError, UsageError
 from gridopt.jobs import field
 from gridopt.jobs.push import who
+from gridopt.written.words import did_you_mean
 
 LOOK_S = 1.0
 LATE_SHARE, LATE_S = 0.1, 3.0
@@ -39,9 +42,29 @@ class Proof:
         return 0 if self.holds else 14
 
 
+def declared(site: Site, device: str, value: float) -> str:
+    """What the test would do. Raises UsageError for a device that takes no command, or several."""
+    known = site.devices.get(device)
+    if known is None:
+        hint = did_you_mean(device, site.devices, "there are")
+        raise UsageError("{device} is not in {file}{hint}", device=device, file=site.file.name, hint=hint)
+    names = list(known.writes)
+    if len(names) != 1:
+        what = "lets nobody write to it" if not names else "names several commands of it"
+        raise UsageError("{device}: {file} {what}", device=device, file=site.file.name, what=what)
+    write = known.whole(names[0])
+    unit, safe = COMMANDS[write.command], write.fail_safe
+    told = f"{device} would be told {value:g} {unit}".rstrip()
+    why = envelope.permission(known, names[0]) or envelope.value(write, value)
+    if why:
+        raise UsageError("{device}: {why}", device=device, why=why)
+    return f"{told}, and must fall back to {safe.fallback} within {safe.time_s:g} s ({safe.kind})"
+
+
 def prove_failsafe(site: Site, device: str, value: float, tell: Callable[[str], None]) -> Proof:
     """Test one device. It is told ``value`` and then nothing more. Raises DeviceError where it does not take it."""
     field.check_not_stopped()
+    declared(site, device, value)
     return asyncio.run(_prove(site, device, value, tell))
 
 
