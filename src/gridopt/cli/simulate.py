@@ -20,6 +20,12 @@ def _fault(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     return tuple((v.partition("=")[0], v.partition("=")[2]) for v in values)
 
 
+fault_option = click.option(
+    "--fault", "faults", multiple=True, metavar="DEVICE=FAULT", callback=_fault,
+    help="Switch a fault on; may be given again. gridopt simulate --faults lists them.",
+)  # fmt: skip
+
+
 @click.command(
     epilog=common.example(
         "gridopt simulate haute-deule",
@@ -30,10 +36,7 @@ def _fault(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.argument("scenario", required=False)
 @date_option
 @click.option("--speed", type=common.Range(0.01, 3600), default=60.0, show_default=True, help="How fast its day goes.")
-@click.option(
-    "--fault", "faults", multiple=True, metavar="DEVICE=FAULT", callback=_fault,
-    help="Switch a fault on; may be given again.",
-)  # fmt: skip
+@fault_option
 @click.option("--faults", "list_faults", is_flag=True, help="List the faults, and stop.")
 @click.option("--for", "for_s", metavar="SECONDS", type=common.Range(0), help="Stop after so many seconds.")
 @click.option(

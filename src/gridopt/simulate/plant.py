@@ -158,9 +158,18 @@ def surprises(
 # --- the plant -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Past:
+    """One minute that has gone by. ``flows``: of every fleet, its powers at ports and its costs."""
+
+    net_kw: Floats
+    flows: list[Values]
+
+
 class Plant:
     """See the head of this module. ``step``: the minute it is in, counted from the axis' start; after the last one,
-    the world outside stands still. ``energy_kwh``: (asset or node) → [drawn, given] since the start."""
+    the world outside stands still. ``energy_kwh``: asset or node → [drawn, given] since the start; ``past``: every
+    minute that has gone by."""
 
     def __init__(
         self, nodes: Sequence[Node], fleets: Sequence[Fleet], axis: Axis, surprises: Iterable[Surprise] = ()
@@ -179,6 +188,7 @@ class Plant:
         self._told: dict[str, tuple[Told, ...]] = {}
         self._stale = True
         self.energy_kwh: dict[str, list[float]] = {n: [0.0, 0.0] for n in (*self.where, *self._index)}
+        self.past: list[Past] = []
 
     # --- what it is told, what it shows ---
 
@@ -194,7 +204,7 @@ class Plant:
     def here(self, asset: str) -> bool:
         """Whether it is there: a car is plugged in."""
         f, k = self.where[asset]
-        return bool(self._here(self.fleets[f])[k])
+        return bool(self.fleets[f].first[k] <= self._t < self.fleets[f].last[k])
 
     def power_kw(self, asset: str, port: str | None = None) -> float:
         """What it draws now at a port, its first one where none is named."""
@@ -213,6 +223,10 @@ class Plant:
         f, k = self.where[asset]
         values = self._state[f].get(name)
         return None if values is None or values.ndim != 1 else float(values[k])
+
+    def state_of(self, fleet: int) -> State:
+        """All states of a fleet as they were at the end of the last minute."""
+        return self._state[fleet]
 
     def column(self, asset: str, name: str) -> float | None:
         """A column of a device, at this minute where it is a series; None where it has none."""
@@ -245,6 +259,10 @@ class Plant:
                 _meter(self.energy_kwh[asset], kw * step_h)
         for node, kw in zip(self.nodes, self._net.tolist(), strict=True):
             _meter(self.energy_kwh[node.id], kw * step_h)
+        if self.step < self.axis.steps:
+            self.past.append(
+                Past(self._net, [_kept(fl, values) for fl, values in zip(self.fleets, flows, strict=True)])
+            )
         self.step += 1
         self._stale = True
 
@@ -287,6 +305,11 @@ class Plant:
             sharing = np.bincount(node, here, len(left))
             out[port.name] = left[node] / np.maximum(sharing[node], 1.0)
         return out
+
+
+def _kept(fleet: Fleet, flows: Values) -> Values:
+    names = (*(f"{p.name}_kw" for p in fleet.family.ports), *(c.name for c in fleet.family.costs))
+    return {name: flows[name] for name in names if name in flows}
 
 
 def _meter(energy: list[float], kwh: float) -> None:

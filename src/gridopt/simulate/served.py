@@ -154,6 +154,8 @@ class Served:
         self._kept = {n for c in self.commands for n in (*c.touched, *c.write.fail_safe.beat)} | self._of_fail_safes()
         self._kept |= {*adapter.identity.expect, *self._requires}
         self._draw = Random(name)
+        self.due_s = math.inf
+        """When the next fail-safe acts."""
         self._restore()
 
     # --- where its registers are ---
@@ -287,6 +289,7 @@ class Served:
         for c in self.commands:
             if c.write.fail_safe.kind == "watchdog" and c.write.fail_safe.fed_by == "read" and c.told is not None:
                 c.due_s = self.clock() + self._time_s(c)
+                self._obey()
 
     def on_write(self, table: str, address: int, words: Words) -> None:
         """A master wrote: what the registers mean now is what holds."""
@@ -370,13 +373,9 @@ class Served:
 
     def _obey(self) -> None:
         self.behind.tell(*(c.told for c in self.commands if c.told is not None))
+        self.due_s = min((c.due_s for c in self.commands), default=math.inf)
 
     # --- without its master ---
-
-    @property
-    def due_s(self) -> float:
-        """When the next fail-safe acts."""
-        return min((c.due_s for c in self.commands), default=math.inf)
 
     def expire(self, now_s: float) -> None:
         """What is overdue falls back as declared."""
@@ -481,7 +480,7 @@ class Served:
         return self._first(point)  # type: ignore[return-value]
 
     def _temperature(self, name: str, point: Point) -> float | None:
-        """Of the room, where the asset has one. Of what it has not there is no value, unless the device is known by it."""
+        """Of the room, where the asset has one; what it has not has no value, unless the device is known by it."""
         room = name.startswith("room")
         found = self.behind.state("temperature_c") if room else None
         if found is None and (not point.codec.absent or name in self.adapter.identity.plausible):

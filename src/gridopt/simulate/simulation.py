@@ -27,7 +27,7 @@ from gridopt.simulate.served import Behind, Served, hooked
 from gridopt.written.toml import shown
 
 TICK_S = 1.0
-"""How often the plant lives on when nobody asks it anything."""
+"""How often the plant lives on when nobody asks it anything, at most; a minute of its day otherwise."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Simulation:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(max(TICK_S, 60.0 / self.speed))
             self.catch_up()
 
     # --- time ---
@@ -110,8 +110,8 @@ class Simulation:
         now_s = self.clock()
         while True:
             next_s = self._zero_s + (self.plant.step + 1 - self._begun) * 60.0 / self.speed
-            due_s = min((d.due_s for d in self.devices.values()), default=math.inf)
-            if min(next_s, due_s) > now_s:
+            due_s = min([d.due_s for d in self.devices.values()], default=math.inf)
+            if next_s > now_s and due_s > now_s:
                 return
             if due_s <= next_s:
                 for device in self.devices.values():
