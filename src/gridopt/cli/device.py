@@ -217,6 +217,11 @@ def _of_site(path: Path, names: Sequence[str], points: tuple[str, ...]) -> list[
     from gridopt.jobs.read import Target
     from gridopt.written.words import did_you_mean
 
+    if not path.exists():
+        raise UsageError(
+            "there is no {path}; name the site's devices with --site, or read one with an adapter and --at HOST",
+            path=path,
+        )
     site = load(path)
     for name in names:
         if name not in site.devices:

@@ -114,6 +114,7 @@ def test_scan_of_nobody_is_an_error_of_devices(cli: Call) -> None:
             "phoenix-charx serves several like parts: write --part 0 for the first",
         ),
         (["read", "keba-p30", "--at", "h", "--part", "1"], "keba-p30 has no parts; --part is of no use to it"),
+        (["read", "x"], "there is no devices.toml; name the site's devices with --site, or read one with an adapter"),
         (["read", "--at", "h"], "--at needs one adapter: a file, or the name of one that ships"),
         (
             ["read", "eastron-sdm630", "--at", "h", "--point", "power_kwh"],
@@ -121,7 +122,10 @@ def test_scan_of_nobody_is_an_error_of_devices(cli: Call) -> None:
         ),
     ],
 )
-def test_slips_at_the_command_line_are_told(arguments: list[str], message: str, cli: Call) -> None:
+def test_slips_at_the_command_line_are_told(
+    arguments: list[str], message: str, cli: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     result = cli("device", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
