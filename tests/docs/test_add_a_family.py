@@ -47,7 +47,7 @@ def lacks_in_code(cls: type[Family]) -> Iterator[str]:
         yield "a summary at the head of the docstring"
     if not any(d.equations for d in line):
         yield "an equation with its number at the end of the line"
-    for section in ("Variables", "Decisions"):
+    for section in ("Variables", "Decisions", "Assumes", "Source"):
         if not any(section in d.sections for d in line):
             yield f"the section {section} in the docstring"
     if (cls.shortfalls or cls.emergencies) and not any("Short of" in d.sections for d in line):
@@ -126,8 +126,8 @@ class Nameless(Family):
 def test_a_family_that_says_nothing_lacks_everything() -> None:
     lacks = "\n".join(lacks_in_code(Nameless))
     for words in (
-        "kebab-case", "summary", "equation", "Variables", "Decisions", "Short of", "Ports", "rule", "end of strength",
-        "end of thrust", "every parameter",
+        "kebab-case", "summary", "equation", "Variables", "Decisions", "Assumes", "Source", "Short of", "Ports", "rule",
+        "end of strength", "end of thrust", "every parameter",
     ):  # fmt: skip
         assert words in lacks
 
