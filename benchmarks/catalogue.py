@@ -160,16 +160,24 @@ def catalogue(
     step_min: int = 15,
     target: Target | None = None,
     families: Sequence[str] = FAMILY_NAMES,
+    day: date = DAY,
+    days: int = 1,
 ) -> Scenario:
-    """The district of that many buildings on a winter day, as a scenario (``.inputs`` is what is planned)."""
-    d = District(buildings, day_axis(DAY, 1, step_min, "Europe/Paris"), seed)
-    for name in families:
-        d.place(name)
+    """The district of that many buildings from a winter day on, as a scenario (``.inputs`` is what is planned)."""
+    d = drawn(buildings, seed, day_axis(day, days, step_min, "Europe/Paris"), families)
     return Scenario(
         name="catalogue", title=f"{buildings} buildings with every family", folder=Path("."), axis=d.axis,
         tables=d.tables(), nodes=tuple(d.nodes[name] for name in sorted(d.nodes)), commitments=d.commitments(),
         pins=(), rules=(), target=target or Target(), sources={}, notes=(), limits_in={}, document={},
     )  # fmt: skip
+
+
+def drawn(buildings: int, seed: int, axis: Axis, families: Sequence[str] = FAMILY_NAMES) -> District:
+    """The district on any axis, asset by asset."""
+    d = District(buildings, axis, seed)
+    for name in families:
+        d.place(name)
+    return d
 
 
 def inputs(buildings: int = FULL, seed: int = 1, target: Target | None = None) -> Inputs:

@@ -34,13 +34,12 @@ from gridopt.solve.session import Answer, Session
 
 NEAR = 0.15
 """Price of a kW off the relaxed power, over the mean price of a kW at that node."""
-NODES = 500
-"""Most parts that a device's search looks at: work limits are counters."""
+WORK = 150_000
+"""Most parts that a device's search looks at, times its columns: work limits are counters."""
 AT_ONCE = 2
 WORTH = 1e-6
 """Smaller costs of wholeness [EUR] are a solver's tolerance."""
 OPTIONS = {
-    "mip_max_nodes": NODES,
     "mip_allow_restart": False,
     "mip_heuristic_run_rens": False,  # searches within the search: as good without, in half the time
     "mip_heuristic_run_rins": False,
@@ -157,6 +156,7 @@ def _apart(
     session = Session(lp)
     for name, value in OPTIONS.items():
         session.option(name, value)
+    session.option("mip_max_nodes", max(WORK // len(j), 1))
     for s in d.semi:
         binaries.may_rest(session, s.columns[d.k] - j[0], s.minimum[d.k], lp.lower, lp.upper)
     for w in d.whole:
