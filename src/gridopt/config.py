@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+RUN_LOCK = Path("/run/lock")
 STATE = "GRIDOPT_STATE"
 """Environment variable with the folder of a site's state."""
 
@@ -20,5 +21,9 @@ def state_folder() -> Path:
 
 
 def lock_folder() -> Path:
-    """Folder of the locks of lines. One for the machine, whoever runs gridopt: a line is spoken to by one process."""
-    return Path(tempfile.gettempdir()) / "gridopt-locks"
+    """Folder of the locks of lines. One for the machine, whoever runs gridopt: a line is spoken to by one process.
+
+    Where the system has a place for locks that anyone may write, it is there, and no tidying takes it away.
+    """
+    place = RUN_LOCK if RUN_LOCK.is_dir() and os.access(RUN_LOCK, os.W_OK) else Path(tempfile.gettempdir())
+    return place / "gridopt-locks"

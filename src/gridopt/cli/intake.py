@@ -23,9 +23,16 @@ store_option = click.option(
 @click.argument("kind", required=False)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--mapping", type=click.Path(path_type=Path), help="For the kind table: what its columns are.")
+@click.option(
+    "--known", type=click.Choice(["now", "measured", "day-ahead"]), default="now", show_default=True,
+    help="Since when the values are known. For a history: measured, at the end of each interval; day-ahead, at 13:00 "
+    "of the day before, as prices are.",
+)  # fmt: skip
 @store_option
 @common.json_option
-def import_(kind: str | None, files: tuple[Path, ...], mapping: Path | None, place: str | None, as_json: bool) -> None:
+def import_(
+    kind: str | None, files: tuple[Path, ...], mapping: Path | None, known: str, place: str | None, as_json: bool
+) -> None:
     """Take files into the store.
 
     KIND says what the FILES (or folders of files) are; without it, the kinds are listed. What was repaired, flagged or
@@ -47,7 +54,7 @@ def import_(kind: str | None, files: tuple[Path, ...], mapping: Path | None, pla
         raise UsageError("no files are named: gridopt import {kind} FILE", kind=kind)
     store = None if place is None else SeriesStore.open(place)
     taken = []
-    for one in collect.take_in(collect.files_in(files), KINDS[kind].opened(mapping), store, common.now()):
+    for one in collect.take_in(collect.files_in(files), KINDS[kind].opened(mapping), store, common.now(), known):
         taken.append(one)
         if not as_json:
             _tell(one, store is not None)
@@ -124,7 +131,7 @@ def status(place: str | None, as_json: bool) -> None:
         (q, s, f"{last:%Y-%m-%d %H:%M}", _age((now - last).total_seconds()), f"{known:%Y-%m-%d %H:%M}")
         for q, s, last, known in rows
     ]
-    click.echo(_table(("quantity", "source", "last interval (UTC)", "age", "known since"), told))
+    click.echo(table(("quantity", "source", "last interval (UTC)", "age", "known since"), told))
 
 
 def _age(seconds: float) -> str:
@@ -136,7 +143,7 @@ def _age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
     return "\n".join(lines)

@@ -41,6 +41,7 @@ COMMANDS = {
     "journal": "journal",
     "mandate": "mandate",
     "import": "intake",
+    "forecast": "forecast",
     "status": "intake",
     "schema": "scenario",
     "export-model": "export_model",

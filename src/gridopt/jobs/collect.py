@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from gridopt.errors import DataError, UsageError
-from gridopt.intake.batch import QUALITIES, US, Batch
+from gridopt.intake.batch import QUALITIES, US, Batch, Instants, Series
 from gridopt.intake.sheet import Unreadable
 from gridopt.store.series import Rows, SeriesStore
+
+NOW, MEASURED, DAY_AHEAD = "now", "measured", "day-ahead"
+KNOWN = {
+    NOW: "since this moment",
+    MEASURED: "since each interval ended: the history of a meter",
+    DAY_AHEAD: "since 13:00 of the day before: the history of day-ahead prices",
+}
+PUBLISHED = time(13), "Europe/Paris"
+"""When prices of the day ahead are known: the auction's results come shortly before."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,13 @@ def files_in(places: Sequence[Path]) -> list[Path]:
 
 
 def take_in(
-    files: Sequence[Path], read: Callable[[bytes, str], Batch], store: SeriesStore | None, now: datetime
+    files: Sequence[Path],
+    read: Callable[[bytes, str], Batch],
+    store: SeriesStore | None,
+    now: datetime,
+    known: str = NOW,
 ) -> Iterator[Taken]:
-    """Read files one by one and keep what they hold, known since ``now``; without a store they are only read.
+    """Read files one by one and keep what they hold, known since ``known`` says; without a store they are only read.
 
     A file that is refused stops none of the others.
     """
@@ -62,16 +75,30 @@ def take_in(
         except (Unreadable, OSError) as error:
             yield Taken(str(file), None, refused=str(error))
             continue
-        new = 0 if store is None else sum(store.add(_rows(s, now)) for s in batch.series)
+        new = 0 if store is None else sum(store.add(_rows(s, now, known)) for s in batch.series)
         yield Taken(str(file), batch, new)
 
 
-def _rows(series: Any, now: datetime) -> Rows:
+def _rows(series: Series, now: datetime, known: str) -> Rows:
     n = len(series.time)
-    known = np.full(n, round(now.timestamp() * US), np.int64)
     quality = np.array(QUALITIES, object)[series.quality]
     source = np.full(n, series.source, object)
-    return Rows(series.quantity, source, series.time, series.step_s, series.value, quality, known)
+    since = np.minimum(_since(series, known), round(now.timestamp() * US)) if known != NOW else None
+    at = np.full(n, round(now.timestamp() * US), np.int64) if since is None else since
+    return Rows(series.quantity, source, series.time, series.step_s, series.value, quality, at)
+
+
+def _since(series: Series, known: str) -> Instants:
+    """(n,) when each row of a history was known [µs UTC]."""
+    if known == MEASURED:
+        return series.time + series.step_s * US
+    zone = ZoneInfo(PUBLISHED[1])
+    days, at = np.unique(series.time // (3600 * US), return_inverse=True)
+    found = []
+    for hour in days:
+        day = datetime.fromtimestamp(int(hour) * 3600, zone).date() - timedelta(days=1)
+        found.append(round(datetime.combine(day, PUBLISHED[0], zone).timestamp()) * US)
+    return np.array(found, np.int64)[at]
 
 
 def check_taken(taken: Sequence[Taken]) -> None:

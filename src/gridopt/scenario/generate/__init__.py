@@ -23,7 +23,6 @@ Where to look, from the bottom up
     seasons      the place in the year
     cells        the absolute time grid, and the means over an axis
     kinds        a function of cells → a series that a scenario may ask for
-    holidays     days on which people rest
     habits       hourly tables and scatter, for what people do
     sky          sun, clouds, irradiance            solar     ghi, pv, window
     weather      outdoor                            heat      dhw, space-heat, cop
@@ -36,9 +35,9 @@ A new kind is one function under ``@kind`` in the module it resembles, and its n
 
 from __future__ import annotations
 
+from gridopt.holidays import is_school_holiday, public_holidays
 from gridopt.scenario.generate.bookings import booked_share
 from gridopt.scenario.generate.heat import cop_kwh_per_kwh, dhw_kw, space_heat_kw
-from gridopt.scenario.generate.holidays import is_school_holiday, public_holidays
 from gridopt.scenario.generate.kinds import Kind
 from gridopt.scenario.generate.loads import hospital_kw, household_kw, office_kw, parking_kw, school_kw, shop_kw
 from gridopt.scenario.generate.market import PRICE_LEVELS, co2_g_per_kwh, price_eur_per_kwh

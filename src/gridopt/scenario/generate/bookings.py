@@ -7,8 +7,8 @@ from typing import Annotated
 import numpy as np
 
 from gridopt.clock import Floats
+from gridopt.holidays import is_resting
 from gridopt.scenario.generate.cells import Cells
-from gridopt.scenario.generate.holidays import is_resting
 from gridopt.scenario.generate.kinds import kind
 from gridopt.scenario.generate.noise import uniform
 from gridopt.scenario.generate.parameters import Option

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridopt.clock import Floats
+from gridopt.holidays import is_resting
 from gridopt.scenario.generate.cells import Cells
-from gridopt.scenario.generate.holidays import is_resting
 from gridopt.scenario.generate.noise import fading, filtered, gauss, spells
 from gridopt.scenario.generate.seasons import Ints
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import numpy as np
 
 from gridopt.clock import Floats
+from gridopt.holidays import is_like_sunday, is_school_holiday
 from gridopt.scenario.generate.cells import Cells, date_of
 from gridopt.scenario.generate.habits import Hours, at_hours, scatter
-from gridopt.scenario.generate.holidays import is_like_sunday, is_school_holiday
 from gridopt.scenario.generate.kinds import kind
 from gridopt.scenario.generate.parameters import Option
 from gridopt.scenario.generate.seasons import Ints, midwinter

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from gridopt.clock import Axis
+from gridopt.holidays import is_resting
 from gridopt.scenario.generate.cells import YEAR_ONE
-from gridopt.scenario.generate.holidays import is_resting
 from gridopt.scenario.generate.noise import uniform
 from gridopt.scenario.generate.parameters import Option, parameters_of, refuse_wrong
 

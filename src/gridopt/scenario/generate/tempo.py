@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridopt.clock import Floats
+from gridopt.holidays import is_resting
 from gridopt.scenario.generate.cells import DAY_MIN, Cells, date_of
-from gridopt.scenario.generate.holidays import is_resting
 from gridopt.scenario.generate.kinds import kind
 from gridopt.scenario.generate.parameters import Option
 from gridopt.scenario.generate.weather import day_mean_c
