@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from gridopt.assets.base import MONEY, Floats
-from gridopt.errors import DataError, NoPlanError
+from gridopt.assets.base import MONEY, Floats, Ints
+from gridopt.errors import DataError, InfeasibleError, NoPlanError, UnboundedError
 from gridopt.jobs import record
 from gridopt.model.inputs import Inputs
 from gridopt.model.schedule import Schedule
@@ -82,7 +83,7 @@ def explain(folder: Path, tell: Tell, time_limit_s: float = TIME_LIMIT_S) -> dic
         solution = solve(inputs)
     devices = movable(inputs, solution.assembly.schedule(solution.x))
     in_time = _InTime(time_limit_s, said.seconds)
-    missed = [_why_missed(solution, m, in_time, tell) for m in said.missed] if recorded else []
+    missed = _why_missed(solution, said.missed, in_time, tell) if recorded else []
     alternatives, changes = _other_plans(solution, devices[:DEVICES], in_time, tell)
     return {
         "format": 1,
@@ -162,22 +163,52 @@ def _finite(value: Any) -> float:
     return number
 
 
-def _why_missed(solution: Solution, m: _Missed, in_time: _InTime, tell: Tell) -> dict[str, Any]:
-    """A goal missed, and whether it could be met: emergencies come before money, so no plan misses less of those."""
-    found: Reach | None = Reach(1.0) if m.kind == "emergency" else None
-    columns = goal_columns(solution.assembly, m.id, m.quantity)
-    if m.kind != "emergency" and columns is not None and not in_time.is_over:
+def _why_missed(solution: Solution, missed: Sequence[_Missed], in_time: _InTime, tell: Tell) -> list[dict[str, Any]]:
+    """Goals missed, and whether they could be met: with all that is held or out of service, and without."""
+    free = None
+    if missed and solution.assembly.inputs.pins:
+        tell("what would be met if nothing were held or out of service")
+        free = _released(solution.assembly.inputs, in_time)
+    out = []
+    for m in missed:
         tell(f"why a goal is missed: {m.id}")
+        out.append(_one_missed(solution, m, free, in_time))
+    return out
+
+
+def _released(inputs: Inputs, in_time: _InTime) -> Solution | None:
+    """The plan of the district with nothing held and nothing out of service; None where none was found."""
+    try:
+        return in_time(dataclasses.replace(inputs, pins=()))
+    except (InfeasibleError, NoPlanError, UnboundedError):
+        return None
+
+
+def _one_missed(solution: Solution, m: _Missed, free: Solution | None, in_time: _InTime) -> dict[str, Any]:
+    """Emergencies come before money: no plan misses less of those, so far as the goal itself is not held."""
+    a = solution.assembly
+    found: Reach | None = Reach(1.0) if m.kind == "emergency" else None
+    columns = goal_columns(a, m.id, m.quantity)
+    if m.kind != "emergency" and columns is not None and not in_time.is_over:
         found = reach(solution, columns)
     return {
         "id": m.id,
         "kind": m.kind,
         "quantity": m.quantity,
         "words": m.words,
+        "held": any((p.asset, p.variable) == (m.id, m.quantity) for p in a.inputs.pins),
         "out_of_reach": None if found is None else found.out_of_reach,
         "met": None if found is None else found.met,
         "extra_eur": None if found is None else _number(found.extra_eur),
+        "met_if_released": None if free is None or columns is None else _met(solution, free, m, columns),
     }
+
+
+def _met(solution: Solution, free: Solution, m: _Missed, columns: Ints) -> float | None:
+    """The share of a goal missed here that another plan meets."""
+    there = goal_columns(free.assembly, m.id, m.quantity)
+    here = float(solution.x[columns].sum())
+    return None if there is None or here <= 0.0 else max(1.0 - float(free.x[there].sum()) / here, 0.0)
 
 
 def _other_plans(
@@ -449,10 +480,12 @@ def _missed_goal_words(doc: Doc) -> str:
 
 def _reason(m: Doc, gap_eur: float) -> str:
     out, met, extra = m["out_of_reach"], m["met"], m["extra_eur"]
+    if m["held"]:
+        return "a person holds it so"
     if out is None or (extra is None and out < ALL):
         return "whether a plan could meet it was not found in time"
     if out >= ALL:
-        return "no plan can meet it"
+        return f"no plan can meet it{_released_words(m['met_if_released'])}"
     if extra <= max(gap_eur, CENT_EUR):
         cost = f"would cost no more than missing it, as far as the proof can tell ({max(gap_eur, CENT_EUR):.2g} EUR)"
     else:
@@ -461,6 +494,14 @@ def _reason(m: Doc, gap_eur: float) -> str:
         return f"meeting it {cost}"
     known = f"{100 * out:.0f} % of it no plan can meet; " if out > 1.0 - ALL else ""
     return f"{known}meeting {100 * met:.0f} % of it {cost}"
+
+
+def _released_words(met: float | None) -> str:
+    """What of a goal out of reach would be met without pins and outages."""
+    if met is None or met <= 1.0 - ALL:
+        return ""
+    share = "it" if met >= ALL else f"{100 * met:.0f} % of it"
+    return f" with what is held or out of service; without, {share} would be met"
 
 
 def _eur(value: float) -> str:

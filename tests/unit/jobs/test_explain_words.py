@@ -16,7 +16,7 @@ from gridopt.cli.explain import explain as command
 from gridopt.errors import DataError
 from gridopt.jobs import explain as job
 from gridopt.jobs import plan, record
-from gridopt.model.inputs import Inputs
+from gridopt.model.inputs import Inputs, Pin
 from gridopt.solve.ladder import Solution, solve
 from gridopt.store.run_folder import digest_of_summary
 from tests.support.districts import Device, Sketch, energy_price, hours, node, peak_price
@@ -274,8 +274,8 @@ def test_a_plan_that_falls_short_says_so_first() -> None:
     ],
 )
 def test_a_goal_missed_says_why(out: float | None, met: float | None, extra: float | None, words: str) -> None:
-    goal = {"id": "car", "words": "energy by departure short by 8 kWh", "out_of_reach": out, "met": met}
-    said = said_of(missed=[{**goal, "extra_eur": extra}], gap_eur=0.3)
+    goal = {"id": "car", "words": "energy by departure short by 8 kWh", "out_of_reach": out, "met": met, "held": False}
+    said = said_of(missed=[{**goal, "extra_eur": extra, "met_if_released": None}], gap_eur=0.3)
     assert f"Goals that fall short, and why:\n  car: energy by departure short by 8 kWh: {words}\n" in said
 
 
@@ -285,6 +285,38 @@ def test_goals_missed_are_told_with_their_reasons(kept: Callable[[Inputs], Path]
     (car,) = (m for m in doc["missed"] if m["id"] == "car-a")
     assert (car["kind"], car["out_of_reach"]) == ("penalty", 1.0)
     assert "  car-a: energy by departure short by 29.2 kWh: no plan can meet it" in job.words(doc).splitlines()
+
+
+def cold(*pins: Pin) -> Inputs:
+    """Flats of 5 kW on a boiler of 4.5: half a kW lacks all day, and more where the boiler is held or out."""
+    axis = hours(6)
+    devices = (
+        Device("boiler", "gas-boiler", ("gas", "heat"), {"power_kw": 4.5, "power_min_kw": 0.0}),
+        Device("flats", "heat-demand", ("heat",), {"power_kw": 5.0}),
+    )
+    nodes = (node(axis, "gas", None, 80.0, 0.0, "gas"), node(axis, "heat", None, 0.0, 0.0, "heat"))
+    return Sketch(axis, nodes, devices, (energy_price(axis, "gas", 0.08),), pins).inputs()
+
+
+@pytest.mark.parametrize(
+    ("pins", "kwh", "words"),
+    [
+        ((), "3", "no plan can meet it"),
+        ((Pin("flats", "unmet_kw", 1, 2, 3.0),), "5.5", "a person holds it so"),
+        (
+            (Pin("boiler", "input_kw", 2, 4, 0.0, "outage"),), "12",
+            "no plan can meet it with what is held or out of service; without, 75 % of it would be met",
+        ),
+    ],
+)  # fmt: skip
+def test_a_goal_missed_says_what_is_held_or_out_of_service(
+    kept: Callable[[Inputs], Path], pins: tuple[Pin, ...], kwh: str, words: str
+) -> None:
+    doc = explained(kept(cold(*pins)))
+    assert doc["short"] == {"kWh": pytest.approx(float(kwh), abs=1e-3)}
+    said = job.words(doc).splitlines()
+    assert f"  flats: heat delivered short by {kwh} kWh: {words}" in said
+    assert said[0].endswith(f", {kwh} kWh short)")
 
 
 def limit(value: float) -> dict[str, Any]:
