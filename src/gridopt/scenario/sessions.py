@@ -54,7 +54,9 @@ def generated_sessions(
         places |= {k: document.place(FAMILY, "generate", name, k) for k in shared}
         for s in ev_sessions(axis, seed, **wanted):
             arrive = s.arrive.astimezone(ZoneInfo(axis.zone))
-            own = {"arrive": s.arrive, "depart": s.depart, "energy_kwh": s.energy_kwh}
+            own: dict[str, Any] = {"arrive": s.arrive, "depart": s.depart, "energy_kwh": s.energy_kwh}
+            if s.arrive < axis.start and "delivered_kwh" not in {*shared, *defaults}:
+                own["delivered_kwh"] = round(s.energy_kwh * (axis.start - s.arrive) / (s.depart - s.arrive), 2)
             own |= {} if "device" in {**defaults, **shared} else {"device": f"{name}-{s.charger + 1}"}
             one = f"{name}-{s.charger + 1}-{arrive:%m%d-%H%M}"
             yield Entry(one, f"{FAMILY} {one}", {**defaults, **shared, **own}, places, place, row=True)

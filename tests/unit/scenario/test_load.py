@@ -368,6 +368,27 @@ def test_generated_sessions_are_those_of_the_generator(base: str, build: Load) -
     assert set(points.values()) <= {f"cars-{k}" for k in range(1, 7)}
 
 
+def test_a_generated_session_begun_before_the_horizon_is_charged_in_part(base: str, build: Load) -> None:
+    """As much of its energy is in as of its stay has passed; what is left fits into what is left. What is said wins."""
+    from gridopt.scenario.generate import ev_sessions
+
+    toml = base + '[ev-session.generate.cars]\nseed = 4\nchargers = 12\npattern = "home"\nnode = "grid"\n'
+    found = build(toml)
+    table = next(t for t in found.tables if t.family.name == "ev-session")
+    sessions = {(s.arrive, s.energy_kwh): s for s in ev_sessions(found.axis, 4, 12, "home")}
+    began = 0
+    for (arrive, energy), s in sessions.items():
+        hours = found.axis.hours_from_start(arrive)
+        at = np.flatnonzero((np.abs(table.user["arrive"] - hours) < 1e-9) & (table.user["energy_kwh"] == energy))
+        part = max(-hours, 0.0) / ((s.depart - s.arrive).total_seconds() / 3600)
+        assert table.user["delivered_kwh"][at[0]] == pytest.approx(energy * part, abs=0.01)
+        began += 0 < part < 1
+    assert began > 3
+    found = build(toml + "delivered_kwh = 1\n")
+    table = next(t for t in found.tables if t.family.name == "ev-session")
+    assert set(table.user["delivered_kwh"].tolist()) == {1.0}
+
+
 def test_an_asset_that_is_not_there_leaves_its_terms_out(base: str, build: Load) -> None:
     toml = (
         base
