@@ -562,3 +562,100 @@ def test_ds23_ds25_killed_at_ten_moments(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_ds23_ds25_killed_at_200_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _kill_points(tmp_path, 200, 8, monkeypatch) == []
+
+
+# --- under a mandate --------------------------------------------------------------------------------------------------
+
+
+def signed(place: Place, rung: str = "optimal", high: float = 10.0) -> None:
+    """A mandate for the battery, beside devices.toml."""
+    from gridopt.dispatch import mandate
+
+    public = mandate.new_key(place.folder / f"{rung}-{high}.key")
+    toml = place.folder / "devices.toml"
+    text = toml.read_text().split("[approver")[0]
+    toml.write_text(text + f'[approver.person]\npublic_key = "{public}"\n')
+    now = datetime.now(UTC)
+    (place.folder / "mandate.toml").write_text(
+        f'format = 1\napprover = "person"\nfrom = {now - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}\n'
+        f"until = {now + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}\n"
+        f'rung = "{rung}"\n[device.bat.power]\nlow = -10\nhigh = {high}\n'
+    )
+    mandate.sign(place.folder / "mandate.toml", field.sites.load(place.folder), place.folder / f"{rung}-{high}.key")
+
+
+@pytest.mark.parametrize(
+    ("rung", "high", "part"),
+    [("optimal", 4.0, "allows -10 to 4, not 5"), ("optimal", 10.0, ""), ("changed", 10.0, "signature")],
+)
+def test_ds29_a_mandate_allows_what_it_names_and_nothing_more(
+    tmp_path: Path, rung: str, high: float, part: str
+) -> None:
+    async def work(place: Place) -> None:
+        signed(place, "optimal", high)
+        write_plan(place.run, {BAT: [5.0] * 8})
+        if rung == "changed":
+            file = tmp_path / "mandate.toml"
+            file.write_text(file.read_text().replace("-10", "-11"))
+        said = await cli("push", place.run, "--site", tmp_path, "--live")
+        assert said.exit_code == (10 if rung == "changed" else 14 if part else 0), said.output
+        assert part in said.output
+        assert (place.server.writes == 0) == bool(part)
+
+    on(tmp_path, work)
+
+
+def test_ds29_a_plan_poorer_than_the_mandate_allows_is_not_sent(tmp_path: Path) -> None:
+    async def work(place: Place) -> None:
+        signed(place, "within gap")
+        write_plan(place.run, {BAT: [5.0] * 8}, rung="time-limited")
+        said = await cli("push", place.run, "--site", tmp_path, "--live")
+        assert said.exit_code == 14, said.output
+        assert "the plan is time-limited" in said.stdout
+        assert place.server.writes == 0
+
+    on(tmp_path, work)
+
+
+def test_a_newer_plan_in_the_folder_is_followed_under_a_mandate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gridopt.jobs import push, watch
+
+    monkeypatch.setattr(watch, "LOOK_S", 0.3)
+
+    async def work(place: Place) -> None:
+        signed(place)
+        write_plan(place.run, {BAT: [5.0] * 8})
+        planned, site = push.prepare(place.run, tmp_path)
+        said: list[str] = []
+        may = push.permission(planned, site, None)
+        watched = asyncio.ensure_future(
+            watch._watch(planned, site, may, watch.Source(place.run), said.append, True, 3600.0)
+        )
+        await until(lambda: place.value("bat", "setpoint_kw") == 5.0)
+        write_plan(place.run, {BAT: [2.0] * 8}, created=datetime.now(UTC))
+        await until(lambda: place.value("bat", "setpoint_kw") == 2.0)
+        field.state_folder().joinpath(field.STOP).touch()
+        done = await watched
+        assert done.exit_code == 0
+        assert place.fallen_back
+        assert len([text for text in said if text.startswith("following")]) == 2
+
+    on(tmp_path, work)
+
+
+def test_a_run_is_pushed_as_a_dry_run_unless_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def work(place: Place) -> None:
+        said = await cli("run", "two-roofs", "--out", "plan", "--push", "--site", tmp_path)
+        assert said.exit_code in (0, 3), said.output
+        assert "Nothing was sent." in said.stdout
+        refused = await cli("run", "two-roofs", "--out", "plan", "--push", "--live", "--site", tmp_path)
+        assert refused.exit_code == 2
+        assert "or a mandate beside" in refused.stderr
+        assert (await cli("run", "two-roofs", "--live")).exit_code == 2
+        assert place.server.writes == 0
+
+    on(tmp_path, work)

@@ -72,6 +72,19 @@ def push(
     click.get_current_context().exit(done.exit_code)
 
 
+def push_run(out: Path, site_file: Path | None, live: bool, quiet: bool) -> int:
+    """The plan that was just made, shown as requests, or sent under a mandate; the exit code. ``quiet``: say nothing on
+    stdout, which holds a document already."""
+    from gridopt.jobs import push as job
+
+    planned, site = job.prepare(out, site_file)
+    done = job.push(planned, site, job.permission(planned, site, None)) if live else job.rehearse(planned, site)
+    click.echo(_words(done), err=quiet)
+    if done.dry:
+        click.echo("Nothing was sent.", err=quiet)
+    return done.exit_code
+
+
 def allowed(planned: Planned, site: Site, typed: str | None, mandate_file: Path | None, quiet: bool) -> May:
     """Who allows a live write; where neither a hash nor a mandate was given, a person is asked to type the hash."""
     from gridopt.jobs import field

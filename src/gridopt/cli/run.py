@@ -10,6 +10,7 @@ import click
 
 from gridopt.cli import common
 from gridopt.cli.day import continued_option, date_option
+from gridopt.cli.push import site_option
 
 if TYPE_CHECKING:
     from gridopt.jobs.plan import Plan
@@ -50,6 +51,11 @@ def _two_aims(ctx: click.Context, parameter: click.Parameter, value: str | None)
 )
 @click.option("--points", type=click.IntRange(2, 50), help="With --pareto: at most so many plans; 5 by default.")
 @click.option("--all", "everything", is_flag=True, help="Show every limit that binds, and lists to their end.")
+@click.option(
+    "--push", "pushes", is_flag=True, help="With --out: show what the plan tells devices now, as `gridopt push`."
+)
+@click.option("--live", is_flag=True, help="With --push: send it, under a mandate.")
+@site_option
 @common.json_option
 @click.pass_context
 def run(
@@ -59,6 +65,9 @@ def run(
     out: Path | None,
     day: datetime | None,
     everything: bool,
+    pushes: bool,
+    live: bool,
+    site_file: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -73,6 +82,8 @@ def run(
     data. 12: hard limits contradict. 13: no plan in the time given. 15: the plan failed its check.
     """
     aims, points = options.pop("aims"), options.pop("points")
+    if (pushes and (out is None or aims)) or (live and not pushes):
+        raise click.UsageError("--push sends the plan that --out keeps, and --live goes with --push")
     options["day"] = day.date() if day else None
     if aims:
         ctx.exit(_sweep(scenario, aims, points, out, as_json, options))
@@ -87,6 +98,10 @@ def run(
             common.hints([f"gridopt explain {out}    why this plan"], kept(out))
         else:
             common.hints([f"gridopt run {scenario} --out DIR    keep the plan: nothing was written"])
+    if pushes and out is not None:
+        from gridopt.cli.push import push_run
+
+        ctx.exit(push_run(out, site_file, live, as_json) or plan.exit_code)
     ctx.exit(plan.exit_code)
 
 
