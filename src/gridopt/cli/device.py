@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gridopt.cli import common
+from gridopt.cli.prove import prove_failsafe
 
 if TYPE_CHECKING:
     from gridopt.devices.adapter import Adapter
@@ -28,6 +29,9 @@ def device() -> None:
 
     An adapter is a file that says how one model of device is read and written; docs/add-a-device.md writes one.
     """
+
+
+device.add_command(prove_failsafe)
 
 
 @device.command("list", epilog=common.example("gridopt device list", "gridopt device list charger"))
