@@ -58,6 +58,8 @@ PLAN_LIMIT_S, LONGER = 5.0, 10.0
 SEARCHES = ("lp", "rounding", "emergency", "restricted milp", "full milp")
 """Phases of a run's search for its plan."""
 NODES_SHOWN, INPUTS_SHOWN, TIMES_SHOWN, HELD_SHOWN, MISSED_SHOWN = 12, 10, 3, 6, 8
+MISSED_TIME = 0.3
+"""Share of the time in which reasons are looked for why goals are missed."""
 ALL = 0.995
 """A share that is as good as all."""
 NODES_ASKED, PRICE_DIGITS = 24, 6
@@ -170,9 +172,11 @@ def _why_missed(solution: Solution, missed: Sequence[_Missed], in_time: _InTime,
         tell("what would be met if nothing were held or out of service")
         free = _released(solution.assembly.inputs, in_time)
     out = []
-    for m in missed:
-        tell(f"why a goal is missed: {m.id}")
-        out.append(_one_missed(solution, m, free, in_time))
+    for k, m in enumerate(missed):
+        asked = k < MISSED_SHOWN and not in_time.is_past(MISSED_TIME)
+        if asked:
+            tell(f"why a goal is missed: {m.id}")
+        out.append(_one_missed(solution, m, free, asked))
     return out
 
 
@@ -184,12 +188,15 @@ def _released(inputs: Inputs, in_time: _InTime) -> Solution | None:
         return None
 
 
-def _one_missed(solution: Solution, m: _Missed, free: Solution | None, in_time: _InTime) -> dict[str, Any]:
-    """Emergencies come before money: no plan misses less of those, so far as the goal itself is not held."""
+def _one_missed(solution: Solution, m: _Missed, free: Solution | None, asked: bool) -> dict[str, Any]:
+    """Emergencies come before money: no plan misses less of those, so far as the goal itself is not held.
+
+    ``asked``: whether to look for a plan that meets what only has a price.
+    """
     a = solution.assembly
     found: Reach | None = Reach(1.0) if m.kind == "emergency" else None
     columns = goal_columns(a, m.id, m.quantity)
-    if m.kind != "emergency" and columns is not None and not in_time.is_over:
+    if m.kind != "emergency" and columns is not None and asked:
         found = reach(solution, columns)
     return {
         "id": m.id,
@@ -249,12 +256,17 @@ class _InTime:
     """
 
     def __init__(self, time_limit_s: float, plan_s: float) -> None:
-        self._end = time.perf_counter() + time_limit_s
+        self._begin = time.perf_counter()
+        self._end = self._begin + time_limit_s
         self._plan_s = LONGER * plan_s
 
     @property
     def is_over(self) -> bool:
-        return time.perf_counter() >= self._end
+        return self.is_past(1.0)
+
+    def is_past(self, share: float) -> bool:
+        """Whether that share of the time is over."""
+        return time.perf_counter() >= self._begin + share * (self._end - self._begin)
 
     def __call__(self, inputs: Inputs) -> Solution:
         now = time.perf_counter()
