@@ -111,8 +111,9 @@ def _words(doc: Doc) -> Text:
     knee = doc["knee"]
     if knee and None not in (knee["before"]["rate"], knee["after"]["rate"]):
         lines.append(
-            f"Plan {knee['before']['to']} is the knee, beyond which it becomes dear: {second.one} costs {rate_words(knee['before'])} {first.unit} "
-            f"on the way to it, and {rate_words(knee['after'])} {first.unit} beyond."
+            f"Plan {knee['before']['to']} is the knee, beyond which it becomes dear: {second.one} costs "
+            f"{rate_words(knee['before'])} {first.unit} on the way to it, and {rate_words(knee['after'])} "
+            f"{first.unit} beyond."
         )
     if doc["missed"] is None:
         room = f"{doc['missed_eur']:.2f} EUR of what they are chosen by"
