@@ -10,6 +10,9 @@
 What the generator does not know (``node``, ``shortfall_eur_per_kwh`` …) holds for every session. Its ``energy_kwh`` is
 the family's: into the car. What takes the setpoints is the charge point, one device for all of its sessions:
 ``cars-3``, where nobody names another ``device``.
+
+Of a session that began before the horizon as much of its energy is in as of its stay has passed, unless
+``delivered_kwh`` is said or a run before this one tells: what is left then fits into what is left of the stay.
 """
 
 from __future__ import annotations
