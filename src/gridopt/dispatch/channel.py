@@ -35,8 +35,9 @@ ATTEMPTS = 3
 """How often a value is told that never left this machine. What a device took and does not hold is not told again."""
 REASSERTS = 2
 """How often a value that someone else changed is put back, before the device is theirs."""
-AHEAD = 10
-"""Refreshes that one entry of the journal stands for, written ahead of them."""
+AHEAD_S, AHEAD_COUNTED_S = 3600.0, 200.0
+"""Time of refreshing that one entry of the journal stands for, written ahead of it; the second where a device's memory
+takes only so many writes, so that a crash uses up few that were never made."""
 AGAIN_S = 10.0
 """Time between two attempts to give a device back."""
 PATIENCE_S = 1.0
@@ -600,7 +601,9 @@ class Channel:
             if why:
                 self.alarm(moment, why)
                 return self.leave(why, for_good=True)
-            self._ahead = min(AHEAD, envelope.left(self.write, past) // len(sent))
+            left = envelope.left(self.write, past)
+            time_s = AHEAD_S if left == envelope.UNCOUNTED else AHEAD_COUNTED_S
+            self._ahead = min(max(int(time_s / self.refresh_s), 1), left // len(sent))
             requests = self._ahead * len(sent)
             self.journal.note(
                 moment.now, REFRESHES, self.site.name, command=self.name, value=value, requests=requests,

@@ -249,7 +249,8 @@ class Holder:
         if not new or step is None:
             return orders
         limits, power = self.network.limits(step), self._power()
-        places = [Place(n, power.get(n), x.import_max_kw, x.export_max_kw) for n, x in limits.items()]
+        # Where nobody meters, the plan vouches for its own limits.
+        places = [Place(n, power[n], x.import_max_kw, x.export_max_kw) for n, x in limits.items() if n in power]
         changes = [change for c in new if (change := self._change(c, orders[c.key]))]
         bounds = [b for c in new for b in self._bounds_of(c, orders[c.key])]
         broken = envelope.together(changes, places, bounds)
@@ -300,7 +301,10 @@ class Holder:
             grip = _grip(channel, self.network, rating)
             if grip is not None:
                 self._levers[channel.site.name] = grip
-        self._guard = Guard([grip.lever for grip in self._levers.values()])
+        levers = [grip.lever for grip in self._levers.values()]
+        if self._guard is None:
+            self._guard = Guard(levers)
+        self._guard.levers = levers
 
     def _drawn(self, grip: _Grip) -> float | None:
         channel = grip.channel

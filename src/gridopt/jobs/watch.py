@@ -45,10 +45,12 @@ class Watched:
 
     why: str
     outcomes: Sequence[Outcome]
+    clock: str = ""
+    """Why the clock could not be followed, where that ended it."""
 
     @property
     def exit_code(self) -> int:
-        return end_code(self.outcomes)
+        return end_code(self.outcomes) or (DataError.exit_code if self.clock else 0)
 
 
 @dataclass
@@ -103,7 +105,7 @@ async def _watch(
             tell(f"ending: {why}")
             outcomes = await holder.release_all(why)
             journal.note(opened.clock.look().now, "end", why=why, outcomes={o.device: str(o.status) for o in outcomes})
-            return Watched(why, outcomes)
+            return Watched(why, outcomes, opened.clock.look().why)
 
 
 def _follow(holder: Holder, planned: Planned, site: Site, opened: Field) -> None:
@@ -140,6 +142,7 @@ async def _look(holder: Holder, planned: Planned, site: Site, opened: Field, pla
             continue
         current = found
         _follow(holder, current, site, opened)
+        await holder.grip()
         tell(f"following {current.plan.id} until {current.plan.valid_until:%Y-%m-%d %H:%M} UTC")
 
 

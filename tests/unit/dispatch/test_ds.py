@@ -22,13 +22,13 @@ from gridopt.devices.frames import Frame
 from gridopt.devices.link.fault import Fault, FaultKind
 from gridopt.devices.schema import FailSafe, Write
 from gridopt.dispatch import envelope
-from gridopt.dispatch.channel import AHEAD, ATTEMPTS, REASSERTS, nothing_may
+from gridopt.dispatch.channel import ATTEMPTS, REASSERTS, nothing_may
 from gridopt.dispatch.clock import Clock
 from gridopt.dispatch.guard import Limit
 from gridopt.dispatch.hold import STUCK_S, Holder, Keep, Meter, Network, exit_code
 from gridopt.dispatch.plan import hash_refusal
 from gridopt.dispatch.prove import Status
-from gridopt.errors import DataError, DeviceError
+from gridopt.errors import DataError, DeviceError, SiteError
 from tests.support.bench import BATTERY, CHARGER, METER, NOON, PUMP, SUN, Bench, Time, a_plan, bench, turns
 
 BAT = ("bat", "power")
@@ -848,4 +848,51 @@ def test_a_value_that_never_left_is_tried_a_few_times_only(tmp_path: Path) -> No
     hold(b, {BAT: [5.0]}, many=30)
     assert len(tries) == ATTEMPTS
     assert status(b) is Status.NOT_APPLIED
-    assert AHEAD > 1
+
+
+def test_ds35_a_fuzzed_reading_is_never_taken_for_the_value(tmp_path: Path) -> None:
+    from random import Random
+
+    b, random = bench(tmp_path), Random(3)
+    unit, read = b.units["bat"], b.units["bat"].read
+
+    async def fuzzed(table: str, address: int, count: int, **said: object) -> Any:
+        words = list(await read(table, address, count, **said))
+        if unit.log:
+            words[random.randrange(len(words))] ^= 1 << random.randrange(16)
+        return words
+
+    unit.read = fuzzed  # type: ignore[method-assign]
+    for _ in range(30):
+        unit.log.clear()
+        b.restart()
+        unit.registers.write("holding", 200, (0, 0, 60, 0))
+        registers = unit.registers.write
+        unit.registers.write = lambda *_: None  # type: ignore[method-assign]
+        hold(b, {BAT: [5.0]}, many=3)
+        unit.registers.write = registers  # type: ignore[method-assign]
+        assert status(b) is not Status.CONFIRMED
+
+
+def test_ds33_what_was_in_force_is_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gridopt.jobs import field
+
+    monkeypatch.setenv("GRIDOPT_STATE", str(tmp_path / "state"))
+    b = bench(tmp_path)
+
+    async def go() -> None:
+        async with field.opened(b.site, b.journal, who="test", holder="test", live=True):
+            pass
+
+    run(go())
+    site = b.kinds("site")[0]
+    assert site["digest"] == b.site.digest
+    assert site["adapters"] == {"bat": b.site.devices["bat"].adapter.digest}
+
+
+def test_ds34_a_secure_line_without_all_of_its_certificates_is_no_line(tmp_path: Path) -> None:
+    from gridopt.devices.link.address import LineAddress
+
+    assert "no other proof of who is who" in LineAddress("tls", "127.0.0.1", 802).refusal()
+    with pytest.raises(SiteError):
+        bench(tmp_path, BATTERY.replace('line = "main"', 'line = "safe"') + '[line.safe]\ntls = "127.0.0.1:802"\n')
