@@ -136,7 +136,6 @@ class Device:
                 if self.identified:
                     return
                 self._session = None
-                self._motion.forget()
                 self._session = await self._probe()
         if not self.identified:
             raise Fault(FaultKind.OFFLINE, "the connection breaks again and again while it is asked who it is")

@@ -77,10 +77,6 @@ class Motion:
             else:
                 still.times += 1
 
-    def forget(self) -> None:
-        """After a new connection, observation starts anew."""
-        self._still.clear()
-
     @property
     def seen(self) -> int:
         """How many watched points were read."""

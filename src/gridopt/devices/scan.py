@@ -25,7 +25,7 @@ UnitFor = Callable[[Link], Unit]
 """What an adapter asks of the link → the unit, spoken to that way."""
 DEAD = (FaultKind.TIMEOUT, FaultKind.OFFLINE, FaultKind.GATEWAY, FaultKind.HELD)
 PATIENCE = 2
-"""Probes in a row without any answer after which nobody is there."""
+"""Probes without any answer after which nobody is there; who answered once may be silent about what it has not."""
 NAMES = ("Mn", "Md", "Vr", "SN")
 """Maker, model, version and serial number in SunSpec's common model."""
 
@@ -100,13 +100,15 @@ async def scan(
     fits: list[Fit] = []
     strangers: dict[str, str] = {}
     unknowable: list[str] = []
-    unanswered = int(bool(silent))
+    answered = plain.answers > 0
+    probes = 1
     for adapter in adapters:
         if not _knowable(adapter):
             unknowable.append(adapter.name)
             continue
-        if unanswered >= PATIENCE:
+        if probes >= PATIENCE and not answered:
             break
+        probes += 1
         unit = _ReadOnly(unit_for(adapter.link))
         try:
             fits.append(await _fit(adapter, unit, clock, now))
@@ -114,11 +116,10 @@ async def scan(
             strangers[adapter.name] = stranger.why
         except Fault as fault:
             strangers[adapter.name], silent = fault.why, silent or fault.why
-        unanswered = 0 if unit.answers else unanswered + 1
+        answered |= unit.answers > 0
     order = list(Sure)
     fits.sort(key=lambda fit: (order.index(fit.sure), -len(fit.evidence), fit.adapter))
-    dead = unanswered >= PATIENCE
-    return Scan(chain, common, tuple(fits), strangers, tuple(unknowable), silent if dead else "")
+    return Scan(chain, common, tuple(fits), strangers, tuple(unknowable), "" if answered else silent)
 
 
 def _knowable(adapter: Adapter) -> bool:

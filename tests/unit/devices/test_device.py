@@ -236,14 +236,17 @@ def test_what_was_refused_is_tried_again_after_a_while() -> None:
 
 
 def test_a_refused_scale_factor_takes_what_it_scales() -> None:
-    unit = inverter()
+    clock, unit = Clock(), inverter()
     start = 40070
     unit.holes = {("holding", start + 15)}
-    it = device(SUNSPEC, unit)
+    it = device(SUNSPEC, unit, clock)
     found = run(it.read())
     assert found["power_kw"].quality is Quality.FAILED
     assert found["frequency_hz"].quality is Quality.GOOD
     assert set(it.quarantined) == {"power_kw"}
+    unit.holes = set()
+    clock.sleep(QUARANTINE_S)
+    assert run(it.read())["power_kw"].value == -4.712
 
 
 # --- DS-06: old, absent, implausible, frozen -------------------------------------------------------------------------
@@ -374,6 +377,16 @@ def test_what_was_refused_for_a_moment_while_it_said_who_it_is_is_asked_again() 
             run(it.identify())
     unit.holes = {("input", 50)}
     assert qualities(run(it.read())) == {Quality.GOOD}
+
+
+def test_ds_06_a_gateway_that_reconnects_does_not_hide_that_nothing_moves(watched: Adapter) -> None:
+    clock, unit = Clock(), house()
+    meter = device(watched, unit, clock)
+    for _ in range(4):
+        unit.session += 1
+        found = run(meter.read())
+        clock.sleep(20)
+    assert qualities(found) == {Quality.STALE}
 
 
 def test_ds_06_two_readings_far_apart_do_not_tell_that_it_stands_still(watched: Adapter) -> None:
@@ -557,6 +570,16 @@ def test_ds_07_after_a_reconnect_the_chain_is_checked_and_a_moved_one_read_again
     unit.tables = inverter(lengths={103: 60}).tables
     assert run(it.read(["rated_kw"]))["rated_kw"].value == 10.0
     assert it.starts[120] == 40070 + 62
+
+
+def test_ds_07_a_model_that_grew_is_noticed_after_a_reconnect() -> None:
+    unit = inverter()
+    it = device(SUNSPEC, unit)
+    run(it.identify())
+    unit.session, unit.tables = 2, inverter(lengths={123: 6}).tables
+    run(it.identify())
+    with pytest.raises(Unfit, match="no such registers in SunSpec model 123"):
+        it.place(Frame(16, 5, (1, 0, 60, 0, 1), 123))
 
 
 def test_a_point_beyond_the_end_of_its_model_is_missing() -> None:
