@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gridopt.devices.device import Reading
     from gridopt.devices.link.address import LineAddress
     from gridopt.devices.scan import Scan
-    from gridopt.jobs.read import Target
+    from gridopt.jobs.read import Swept, Target
 
 NO_ANSWER = 14
 UNKNOWN = "nobody knows what the device does when gridopt is gone"
@@ -209,6 +209,8 @@ def read(
                 click.echo(text)
             for name, why in silent.items():
                 click.echo(f"Error: {name}: {why}", err=True)
+            for line in _events(found):
+                click.echo(line, err=True)
 
     asyncio.run(work())
     if silent:
@@ -308,14 +310,14 @@ def _units(said: str) -> list[int]:
 
 def _readings(
     targets: Sequence[Target],
-    found: Mapping[str, Mapping[str, Reading]],
+    found: Mapping[str, Swept],
     silent: Mapping[str, str],
     as_json: bool,
     watched: bool,
 ) -> str:
     """One sweep as a table, without devices that say nothing at all; or as a document, with them."""
     if as_json:
-        rows = [_reading(t.adapter, r) for t in targets for r in _in_order(t, found[t.name])]
+        rows = [_reading(t.adapter, r, found[t.name]) for t in targets for r in _in_order(t, found[t.name])]
         doc = {"format": 1, "readings": rows}
         return json.dumps(doc, ensure_ascii=False, allow_nan=False) if watched else common.document(doc)
     several = len(targets) > 1
@@ -329,14 +331,26 @@ def _readings(
     return _table(head, lines) + ("\n" if watched else "") if lines else ""
 
 
-def _in_order(target: Target, found: Mapping[str, Reading]) -> list[Reading]:
-    return [found[name] for name in target.adapter.points if name in found]
+def _in_order(target: Target, found: Swept) -> list[Reading]:
+    return [found.readings[name] for name in target.adapter.points if name in found.readings]
 
 
-def _reading(adapter: Adapter, r: Reading) -> dict[str, Any]:
+def _reading(adapter: Adapter, r: Reading, found: Swept) -> dict[str, Any]:
     value = sorted(r.value) if isinstance(r.value, frozenset) else r.value
     point = {"time": r.time.isoformat(), "device": r.device, "quantity": r.quantity, "value": value}
-    return point | {"unit": adapter.points[r.quantity].unit, "quality": str(r.quality), "why": r.why}
+    step = found.counted.get(r.quantity)
+    counted = {} if step is None else {"counted_kwh": step.kwh, "event": step.event}
+    return point | {"unit": adapter.points[r.quantity].unit, "quality": str(r.quality), "why": r.why} | counted
+
+
+def _events(found: Mapping[str, Swept]) -> list[str]:
+    """Counters that did something else than count."""
+    return [
+        f"{device}: {name} was reset: {step.why}" if step.kwh is None else f"{device}: {name} turned over: {step.why}"
+        for device, swept in found.items()
+        for name, step in swept.counted.items()
+        if step.event is not None
+    ]
 
 
 def _shown_value(value: object, type: str) -> str:
@@ -346,14 +360,14 @@ def _shown_value(value: object, type: str) -> str:
     return ", ".join(sorted(value)) or "no bit" if isinstance(value, frozenset) else str(value or "")
 
 
-def _silent(found: Mapping[str, Mapping[str, Reading]]) -> dict[str, str]:
+def _silent(found: Mapping[str, Swept]) -> dict[str, str]:
     """Device → why, of those that gave nothing at all."""
     from gridopt.devices.codec import Quality
 
     return {
-        name: next(iter(readings.values())).why
-        for name, readings in found.items()
-        if readings and all(r.quality is Quality.FAILED for r in readings.values())
+        name: next(iter(swept.readings.values())).why
+        for name, swept in found.items()
+        if swept.readings and all(r.quality is Quality.FAILED for r in swept.readings.values())
     }
 
 

@@ -224,6 +224,8 @@ class Device:
         wanted = self._all if names is None else frozenset(names)
         if not wanted <= self._all:
             raise KeyError(f"{self.adapter.name} reads no {', '.join(sorted(wanted - self._all))}")
+        for name in self._counters & wanted:
+            self.counted.pop(name, None)
         found = await self._read(wanted)
         self._latest |= found
         return found

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from gridopt.config import lock_folder
 from gridopt.devices.adapter import Adapter
+from gridopt.devices.counters import Step
 from gridopt.devices.device import Device, Reading
 from gridopt.devices.link.address import LineAddress
 from gridopt.devices.link.lines import Lines, Patience
@@ -32,14 +33,22 @@ class Target:
     points: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Swept:
+    """What one device read. ``counted``: what its counters counted since the sweep before."""
+
+    readings: Mapping[str, Reading]
+    counted: Mapping[str, Step]
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
 
 async def sweeps(
     targets: Sequence[Target], every_s: float | None = None, times: int | None = None
-) -> AsyncIterator[Mapping[str, Mapping[str, Reading]]]:
-    """Device → point → reading: once, or every so many seconds, for ever or so many times."""
+) -> AsyncIterator[Mapping[str, Swept]]:
+    """Device → what it read: once, or every so many seconds, for ever or so many times."""
     async with Lines(lock_folder(), "read") as lines:
         devices = [
             (
@@ -60,7 +69,10 @@ async def sweeps(
         while True:
             due_s = time.monotonic() + (every_s or 0.0)
             found = await asyncio.gather(*(device.read(points) for device, points in devices))
-            yield {device.name: readings for (device, _), readings in zip(devices, found, strict=True)}
+            yield {
+                device.name: Swept(readings, {n: s for n, s in device.counted.items() if n in readings})
+                for (device, _), readings in zip(devices, found, strict=True)
+            }
             done += 1
             if every_s is None or done == times:
                 return

@@ -13,6 +13,7 @@ from click.testing import Result
 from tests.support.fake_unit import FakeUnit
 from tests.support.served import registers, served
 from tests.unit.devices.test_device import SIM_CHARGER, charger, house, inverter
+from tests.unit.devices.test_device_faults import SIM, memory, sim_meter
 
 Call = Callable[..., Result]
 
@@ -185,6 +186,19 @@ def test_watch_reads_again_and_says_a_document_a_line(cli: Call) -> None:
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["readings"][0]["value"] for line in lines] == ["free"] * 3
     assert asked == 4  # once for who it is, and three readings
+
+
+def test_a_counter_that_was_reset_is_told_while_it_is_watched(cli: Call) -> None:
+    with served({1: memory(SIM, sim_meter())}, fault="counter*4") as server:
+        command = ["device", "read", "gridopt-sim-meter", "--at", at(server.port), "--point", "energy_import_kwh"]
+        result = cli(*command, "--watch", "0.1", "--times", "6", "--json")
+    rows = [json.loads(line)["readings"][0] for line in result.stdout.splitlines()]
+    assert "counted_kwh" not in rows[0]
+    assert [row["value"] for row in rows][-1] == 70000
+    assert [row["event"] for row in rows[1:]].count("reset") == 1
+    assert [row["counted_kwh"] for row in rows[1:]].count(None) == 1
+    (said,) = result.stderr.splitlines()
+    assert said.startswith("gridopt-sim-meter: energy_import_kwh was reset: 70000 kWh more within 0.")
 
 
 def test_no_answer_is_said_with_its_reason_and_exit_code_14(cli: Call) -> None:

@@ -626,6 +626,10 @@ def test_ds_02_a_rating_that_cannot_be_read_has_no_value() -> None:
 # --- counters --------------------------------------------------------------------------------------------------------
 
 
+def failing(table: str, address: int, count: int) -> None:
+    raise Fault(FaultKind.TIMEOUT, "nothing came", sent=True)
+
+
 def test_a_counter_is_followed_over_its_end_and_through_a_reset() -> None:
     adapter, clock, unit = SIM_METER, Clock(), FakeUnit()
     values = {"model_name": "gridopt-sim-meter", "serial_number": "1", "voltage_l1_v": 230.0, "frequency_hz": 50.0}
@@ -641,6 +645,10 @@ def test_a_counter_is_followed_over_its_end_and_through_a_reset() -> None:
     clock.sleep(60)
     assert run(meter.read())["energy_import_kwh"].good
     assert meter.counted["energy_import_kwh"].event is Event.RESET
+    unit.on_read = failing
+    run(meter.read())
+    assert "energy_import_kwh" not in meter.counted  # told once
+    unit.on_read = lambda table, address, count: None
     unit.hold(adapter, {"energy_import_kwh": 0.3})
     clock.sleep(60)
     run(meter.read())
