@@ -205,9 +205,13 @@ class Device:
 
     def _implausible(self, said: Mapping[str, Decoded] | Mapping[str, Reading]) -> str:
         """What a device of this kind that works would never read, or ""."""
-        for name in self.adapter.identity.plausible:
-            if name in said and said[name].quality in (Quality.OUT_OF_RANGE, Quality.MISSING):
+        witnesses = [name for name in self.adapter.identity.plausible if name in said]
+        for name in witnesses:
+            if said[name].quality is Quality.OUT_OF_RANGE:
                 return f"{name}: {said[name].why}"
+        missing = [name for name in witnesses if said[name].quality is Quality.MISSING]
+        if len(witnesses) == len(self.adapter.identity.plausible) and 2 * len(missing) > len(witnesses):
+            return f"{', '.join(missing)}: {said[missing[0]].why}"  # one sensor may be absent, most are not
         for total, parts in self.adapter.identity.sums.items():
             values = [said[name].value for name in (total, *parts) if name in said]
             numbers = [v for v in values if isinstance(v, float)]

@@ -445,6 +445,23 @@ def test_ds_07_off_by_one_and_swapped_words_are_strangers() -> None:
         assert Quality.GOOD not in qualities(run(device(SDM, unit).read()))
 
 
+def test_ds_07_a_sensor_that_is_not_fitted_does_not_make_a_stranger() -> None:
+    """A heat pump knows its hot water, and has no buffer; one that knows neither is nobody."""
+    adapter, unit = load("daikin-homehub"), FakeUnit()
+    absent = adapter.points["buffer_temperature_c"]
+    unit.hold(adapter, {"hot_water_temperature_c": 48.5})
+    unit.put(absent.table, absent.address, [0x8000])
+    it = device(adapter, unit)
+    found = run(it.read())
+    assert found["hot_water_temperature_c"].value == 48.5
+    assert found["buffer_temperature_c"].quality is Quality.MISSING
+    assert run(it.read(["buffer_temperature_c", "hot_water_temperature_c"]))["hot_water_temperature_c"].good
+    other = adapter.points["hot_water_temperature_c"]
+    unit.put(other.table, other.address, [0x8000])
+    with pytest.raises(Stranger, match="means not available"):
+        run(device(adapter, unit).identify())
+
+
 def test_ds_07_no_answer_is_a_fault_and_no_stranger() -> None:
     unit = charger()
 
