@@ -452,15 +452,23 @@ class Channel:
         steps = tuple({name: value} for name, value in self.write.fail_safe.beat.items())
         return release_frames(self.points, self.write.model_copy(update={"release": steps}), self.device.exponents)
 
-    async def _look(self, order: Order) -> Look | Outcome:
-        """Everything a write rests on, read now; or why it cannot rest on it."""
+    async def _identify(self) -> None:
+        """Make sure who answers. Raises Fault and Stranger; DeviceError where another process has the line, whose
+        devices are none of ours."""
         try:
             await self.device.identify()
-        except Stranger as stranger:
-            return self._refuse(order, f"another device answers: {stranger}")
         except Fault as fault:
             if fault.kind is FaultKind.HELD:
                 raise DeviceError("{device}: {why}", device=self.site.name, why=fault.why) from fault
+            raise
+
+    async def _look(self, order: Order) -> Look | Outcome:
+        """Everything a write rests on, read now; or why it cannot rest on it."""
+        try:
+            await self._identify()
+        except Stranger as stranger:
+            return self._refuse(order, f"another device answers: {stranger}")
+        except Fault as fault:
             return self._say(Status.UNKNOWN, order.value, why=fault.why)
         look = Look(await self.device.read(self._names))
         why = look.silent(self._shown)
@@ -536,7 +544,7 @@ class Channel:
     async def _read_known(self, names: Iterable[str]) -> Mapping[str, Reading]:
         """Readings of the device that it must be; of another one, or none, nothing."""
         try:
-            await self.device.identify()
+            await self._identify()
         except (Fault, Stranger):
             return {}
         return await self.device.read(tuple(names))
@@ -684,7 +692,7 @@ class Channel:
         except Unfit as error:
             return self.leave(f"{reason}; {error}")
         try:
-            await self.device.identify()
+            await self._identify()
         except (Stranger, Fault) as error:
             return self.leave(f"{reason}; {error}")
         order, now = self.order, self.clock.look().now
