@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 
-from gridopt.assets.base import Floats, Ints, State, Values
+from gridopt.assets.base import Floats, Ints, State, Values, Whole
 from gridopt.model.inputs import Group, Inputs
 from gridopt.model.template import template
 
@@ -124,7 +124,8 @@ class Player:
 
 
 def held_by_hand(inputs: Inputs, group: Group) -> Held:
-    """Overrides and outages of a group. An order of power is one to run, of no power one to stop."""
+    """Overrides and outages of a group. An order of power is one to run, of no power one to stop; what starts once, and
+    is told when, starts at no other time."""
     held: Held = {}
     out = np.zeros((group.n, group.steps), bool)
     for pin in inputs.pins:
@@ -138,6 +139,10 @@ def held_by_hand(inputs: Inputs, group: Group) -> Held:
             continue
         value, where = held.setdefault(pin.variable, (np.zeros(out.shape), np.zeros(out.shape, bool)))
         value[k, window], where[k, window] = pin.value, True
+    for d in group.family.decisions:
+        if isinstance(d, Whole) and d.one_of and d.variable in held:
+            value, where = held[d.variable]
+            where[(where & (value > 0.5)).any(axis=1)] = True
     if STATUS in group.family.commands and (held or out.any()):
         held[STATUS] = _status(group, held, out)
     return held

@@ -198,16 +198,18 @@ def _surplus(scene: Scene, q: Player, stores: Sequence[Player] | None = None) ->
     With ``stores`` it is not shared, and what those at the node hold and have room for is told besides [kWh].
     """
     left = -scene.net()
-    active = q.at(scene.t)[2]
     out = {}
-    for port in q.group.family.ports:
-        node = q.group.nodes[port.name]
-        if stores is None:
+    if stores is None:
+        active = q.at(scene.t)[2]
+        for port in q.group.family.ports:
+            node = q.group.nodes[port.name]
             sharing = np.bincount(node, active, len(left))
             out[port.name] = left[node] / np.maximum(sharing[node], 1.0)
-            continue
+        return out
+    holds, room = _stored(scene, stores, len(left))
+    for port in q.group.family.ports:
+        node = q.group.nodes[port.name]
         out[port.name] = left[node]
-        holds, room = _stored(scene, stores, len(left))
         out[f"{port.name}_stored_kwh"], out[f"{port.name}_room_kwh"] = holds[node], room[node]
     return out
 

@@ -617,6 +617,14 @@ def test_a_pump_pinned_to_a_power_pumps() -> None:
     assert day.value("pump", "on") == [0, 0, 1, 1]
 
 
+def test_a_machine_that_is_told_when_to_start_does_not_start_before() -> None:
+    given = {"profile_kw": [2.0, 1.0], "earliest": 0.0, "latest": 6.0}
+    sketch = home(Device("wash", "shiftable-load", ("grid",), given), steps=6, pins=(Pin("wash", "start", 3, 4, 1.0),))
+    assert Day(sketch).net("grid") == [0, 0, 0, 2, 1, 0]
+    later = replace(sketch, pins=(Pin("wash", "start", 0, 2, 0.0),))
+    assert Day(later).net("grid") == [0, 0, 2, 1, 0, 0]
+
+
 def test_an_outage_ends_a_run_within_its_minimum() -> None:
     """Started for three hours at least and out of service after one: off, and free when its rest of two is over."""
     pins = tuple(Pin("engine", n, 1, 2, 0.0, "outage") for n in ("on", "power_kw"))
