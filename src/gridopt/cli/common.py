@@ -78,9 +78,6 @@ set_option = click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE",
     help="Set one value, such as asset.bat-a.power_kw=5; may be given again.",
 )  # fmt: skip
-date_option = click.option(
-    "--date", "day", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), help="Plan from this local day."
-)
 
 
 # --- output ----------------------------------------------------------------------------------------------------------

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import click
 
 from gridopt.cli import common
+from gridopt.cli.day import date_option
 
 
 @click.command("export-model", epilog=common.example("gridopt export-model two-roofs --format lp -o two-roofs.lp"))
 @click.argument("scenario")
 @click.option("--format", "kind", type=click.Choice(["lp", "mps"]), required=True, help="File format.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="File to write; NAME.lp by default.")
-@common.date_option
+@date_option
 @common.overlay_option
 @common.set_option
 def export_model(

@@ -450,7 +450,7 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo, everything: bool) -> Iterator[G
     rule = [f for f in s["baseline"]["shortfalls"] if f["quantity"] != "end_short_kwh"]
     for title, lines in (
         ("Goals that fall short, out of reach of any plan", short(s["shortfalls"], "emergency")),
-        ("Goals that fall short, dearer to meet than to miss or out of reach", short(s["shortfalls"], "penalty")),
+        ("Goals that fall short at a price; gridopt explain says which a plan could meet", short(s["shortfalls"], "penalty")),
         ("Left for the next day, whose run takes it up: --from the folder of this one", _left_for_later(s)),
         ("Goals that running by rule would miss", short(rule, "emergency", "penalty")),
         ("Limits that bind, dearest first", _binding(s, zone, everything)),
