@@ -671,3 +671,72 @@ def test_a_run_is_pushed_as_a_dry_run_unless_live(tmp_path: Path, monkeypatch: p
         assert place.server.writes == 0
 
     on(tmp_path, work)
+
+
+# --- plans that are made while one is followed ------------------------------------------------------------------------
+
+
+def planning(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Let plans be made by a little program instead of the solver."""
+    from gridopt.jobs import watch
+
+    root = Path(__file__).parents[2]
+    program = f"import sys; sys.path[:0] = [{str(root)!r}, {str(root / 'src')!r}]\n{body}"
+    monkeypatch.setattr(watch, "LOOK_S", 0.2)
+    monkeypatch.setattr(watch, "REPLAN_S", 0.0)
+    monkeypatch.setattr(watch, "EARLY", timedelta(days=9))
+    monkeypatch.setattr(watch, "plan_command", lambda source, day: [sys.executable, "-c", program])
+
+
+async def _watched(place: Place, said: list[str]) -> Any:
+    from gridopt.jobs import push, watch
+
+    signed(place)
+    write_plan(place.run, {BAT: [5.0] * 8})
+    planned, site = push.prepare(place.run, place.folder)
+    source = watch.Source(place.run, "by-hand")
+    return await watch._watch(planned, site, push.permission(planned, site, None), source, said.append, True, 3600.0)
+
+
+def test_ds31_a_solver_that_hangs_delays_no_device_and_no_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planning(tmp_path, monkeypatch, "import time; time.sleep(3600)")
+
+    async def work(place: Place) -> None:
+        said: list[str] = []
+        watched = asyncio.ensure_future(_watched(place, said))
+        await until(lambda: any("planning anew" in text for text in said))
+        await asyncio.sleep(1.5 * TIME_S)
+        assert place.value("bat", "enable") == "on"
+        field.state_folder().joinpath(field.STOP).touch()
+        begun_s = time.monotonic()
+        assert (await watched).exit_code == 0
+        assert place.fallen_back
+        assert time.monotonic() - begun_s < 5 * TIME_S
+
+    on(tmp_path, work)
+
+
+def test_a_plan_that_is_made_anew_is_followed_and_one_that_fails_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f"""
+from datetime import UTC, datetime
+from pathlib import Path
+from tests.support.loopback import write_plan
+if not Path({str(tmp_path / "once")!r}).exists():
+    Path({str(tmp_path / "once")!r}).touch()
+    sys.exit("no plan today")
+write_plan(Path({str(tmp_path / "plan")!r}), {{("bat", "power"): [3.0] * 8}}, created=datetime.now(UTC))
+"""
+    planning(tmp_path, monkeypatch, body)
+
+    async def work(place: Place) -> None:
+        said: list[str] = []
+        watched = asyncio.ensure_future(_watched(place, said))
+        await until(lambda: place.value("bat", "setpoint_kw") == 5.0)
+        await until(lambda: place.value("bat", "setpoint_kw") == 3.0)
+        assert any("no new plan: no plan today" in text for text in said)
+        field.state_folder().joinpath(field.STOP).touch()
+        await watched
+
+    on(tmp_path, work)

@@ -16,7 +16,7 @@ from gridopt.cli.push import allowed, hash_option, mandate_option, site_option
 @click.option("--live", is_flag=True, help="Send and hold. Without it, what is told now is shown and nothing is sent.")
 @hash_option
 @mandate_option
-@click.option("--date", metavar="YYYY-MM-DD", help="With a scenario: plan from this local day.")
+@click.option("--date", metavar="YYYY-MM-DD", help="With a scenario: plan this local day, not today.")
 @common.set_option
 @click.option(
     "--clock-trust", "trust_h", metavar="HOURS", default=1.0, show_default=True, type=common.Range(0),
@@ -78,7 +78,7 @@ def _planned(plan: str, date: str | None, sets: tuple[str, ...]) -> tuple[Path, 
     find(plan)
     folder = job.plan_folder(plan)
     click.echo("planning", err=True)
-    command = job.plan_command(job.Source(folder, plan, date, sets))
+    command = job.plan_command(job.Source(folder, plan, date, sets), job.local_day(common.now()))
     made = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if made.returncode not in (0, job.DEGRADED):
         raise DataError("there is no plan of {scenario} to follow: {why}", scenario=plan, why=made.stderr.strip())

@@ -17,7 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from gridopt.clock import Axis
 from gridopt.config import state_folder
 from gridopt.devices.site import Site
 from gridopt.dispatch.channel import May, Outcome
@@ -55,7 +57,8 @@ class Watched:
 
 @dataclass
 class Source:
-    """Where plans come from: a run folder, and who makes a new one there."""
+    """Where plans come from: a run folder, and the scenario from which new ones are made there. ``date``: the local day
+    that all of them are for; None: the day that has come."""
 
     folder: Path
     scenario: str | None = None
@@ -128,7 +131,7 @@ async def _look(holder: Holder, planned: Planned, site: Site, opened: Field, pla
     while True:
         await asyncio.sleep(LOOK_S)
         moment = opened.clock.look().now
-        planner.step(moment, current.plan.valid_until)
+        planner.step(moment, current)
         try:
             said = run_folder.read_summary(current.folder)
             if str(said["hash"]) == current.plan.hash:
@@ -137,6 +140,8 @@ async def _look(holder: Holder, planned: Planned, site: Site, opened: Field, pla
             found = await asyncio.to_thread(field.planned, current.folder)
             if found.plan.created <= current.plan.created or moment >= found.plan.valid_until:
                 continue
+            if moment < found.plan.valid_from:
+                continue  # the one that is followed goes on until then
         except GridoptError as error:
             tell(f"the new plan in {current.folder} is not taken: {error}")
             continue
@@ -159,19 +164,21 @@ class _Planner:
     def ask(self, why: str) -> None:
         self._asked = why
 
-    def step(self, now: datetime, ends: datetime) -> None:
-        """Begin a plan where one is due."""
+    def step(self, now: datetime, current: Planned) -> None:
+        """Begin a plan where one is due: for the day that is, or, where the one that is followed ends, for the next."""
+        ends = current.plan.valid_until
         due = self._asked or ("the plan ends soon" if now > ends - EARLY else "")
         rested = self._begun is None or (now - self._begun).total_seconds() >= REPLAN_S
         busy = self._running is not None and not self._running.done()
         if due and rested and not busy and self.source.scenario is not None:
             self._begun, self._asked = now, ""
             self.tell(f"planning anew: {due}")
-            self._running = asyncio.ensure_future(self._plan())
+            day = local_day(max(now, ends) if now > ends - EARLY else now, current.plan.axis.zone)
+            self._running = asyncio.ensure_future(self._plan(day))
 
-    async def _plan(self) -> None:
+    async def _plan(self, day: str) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            *plan_command(self.source), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            *plan_command(self.source, day), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
         )
         _, said = await self._process.communicate()
         if self._process.returncode not in (0, DEGRADED):
@@ -186,10 +193,15 @@ class _Planner:
                 self._process.kill()
 
 
-def plan_command(source: Source) -> list[str]:
+def local_day(now: datetime, zone: str = Axis.zone) -> str:
+    """The local date of an instant."""
+    return now.astimezone(ZoneInfo(zone)).date().isoformat()
+
+
+def plan_command(source: Source, day: str) -> list[str]:
     """The command line that plans a scenario into its folder."""
     assert source.scenario is not None
-    date = ["--date", source.date] if source.date else []
+    date = ["--date", source.date or day]
     sets = [part for said in source.sets for part in ("--set", said)]
     run = "import sys; from gridopt.cli.main import main; sys.exit(main())"
     return [sys.executable, "-c", run, "run", source.scenario, "--out", str(source.folder), *date, *sets]
