@@ -78,10 +78,19 @@ class Block:
         return self.address + self.count
 
     @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(spot.name for spot in self.spots)
+
+    @functools.cached_property
+    def scaled(self) -> tuple[Spot, ...]:
+        """Its points that have a scale factor."""
+        return tuple(spot for spot in self.spots if spot.scale_factor is not None)
+
+    @functools.cached_property
     def torn(self) -> frozenset[Place]:
         """Scale factors of its points that stand in another block."""
-        needed = {s.scale_factor for s in self.spots if s.scale_factor is not None}
-        return frozenset((self.table, r) for r in needed if not self.address <= r < self.end)
+        needed = {s.scale_factor for s in self.scaled}
+        return frozenset((self.table, r) for r in needed if r is not None and not self.address <= r < self.end)
 
     @functools.cached_property
     def decode(self) -> Callable[[Words, Mapping[Place, int]], dict[str, Decoded]]:
@@ -225,7 +234,7 @@ def decoder(block: Block) -> Callable[[Words, Mapping[Place, int]], dict[str, De
     rows = [(spot.name, spot, spot.scale_factor, make) for spot, make in fast]
     torn = [(spot.name, (block.table, spot.scale_factor)) for spot in block.spots if spot.scale_factor is not None]
     torn = [(name, place) for name, place in torn if place in block.torn]
-    scaled = any(spot.scale_factor is not None for spot in block.spots)
+    scaled = bool(block.scaled)
     new, good = tuple.__new__, Quality.GOOD
 
     def decode_block(words: Words, factors: Mapping[Place, int]) -> dict[str, Decoded]:

@@ -37,10 +37,15 @@ class Step:
     why: str = ""
 
 
+NOTHING = Step(0.0)
+
+
 def passed(
     codec: Codec, before: float, after: float, elapsed_s: float, exponent: int | None = None, most_kw: float = MOST_KW
 ) -> Step:
     """What a counter counted between two readings, see (1)."""
+    if after == before:
+        return NOTHING
     most = max(most_kw * SLACK * max(elapsed_s, 0.0) / 3600, 0.0) + _slip(codec, exponent, before)
     delta = after - before
     if 0 <= delta <= most:

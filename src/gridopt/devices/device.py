@@ -25,7 +25,7 @@ from gridopt.devices.counters import Step, passed
 from gridopt.devices.frames import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS, Frame
 from gridopt.devices.link.fault import Fault, FaultKind
 from gridopt.devices.points import Point
-from gridopt.devices.readings import Motion, Reading, aged
+from gridopt.devices.readings import Motion, Reading, aged, readings
 from gridopt.devices.worked import value_said, words_said
 
 __all__ = ["Device", "Reading", "Stranger", "Unit"]
@@ -213,12 +213,14 @@ class Device:
         if len(witnesses) == len(self.adapter.identity.plausible) and 2 * len(missing) > len(witnesses):
             return f"{', '.join(missing)}: {said[missing[0]].why}"  # one sensor may be absent, most are not
         for total, parts in self.adapter.identity.sums.items():
-            values = [said[name].value for name in (total, *parts) if name in said]
-            numbers = [v for v in values if isinstance(v, float)]
-            if len(numbers) == 1 + len(parts):
-                whole, *rest = numbers
-                if abs(whole - sum(rest)) > SUM_SLACK + SUM_SHARE * sum(map(abs, rest)):
-                    return f"{total} reads {whole:g}, and its parts add up to {sum(rest):g}"
+            if not said.keys() >= {total, *parts}:
+                continue
+            whole, values = said[total].value, [said[name].value for name in parts]
+            rest = [v for v in values if isinstance(v, float)]
+            if not isinstance(whole, float) or len(rest) < len(parts):
+                continue
+            if abs(whole - sum(rest)) > SUM_SLACK + SUM_SHARE * sum(map(abs, rest)):
+                return f"{total} reads {whole:g}, and its parts add up to {sum(rest):g}"
         return ""
 
     # --- reading ---
@@ -237,7 +239,8 @@ class Device:
     async def _read(self, names: frozenset[str]) -> dict[str, Reading]:
         for _ in range(TRIES):
             try:
-                await self.identify()
+                if not self.identified:
+                    await self.identify()
             except Fault as fault:
                 return self._failed(names, fault.why)
             except Stranger as stranger:
@@ -277,7 +280,9 @@ class Device:
             answered |= bool(answers)
             found |= self._readings(self._decode(answers))
         self._take_refusals(refused, answered)
-        return found | self._readings({name: self._unread(name, refused) for name in names - found.keys()})
+        if len(found) < len(names):
+            found |= self._readings({name: self._unread(name, refused) for name in names - found.keys()})
+        return found
 
     async def _bunch(
         self, bunch: Sequence[Block], refused: list[tuple[Block, Fault]]
@@ -289,7 +294,7 @@ class Device:
         return found
 
     async def _block(self, block: Block, refused: list[tuple[Block, Fault]]) -> list[tuple[Block, Sequence[int]]]:
-        key = (block.table, block.address, block.count, tuple(_names([block])))
+        key = (block.table, block.address, block.count, block.names)
         parts = self._split.get(key)
         if parts is None:
             try:
@@ -315,10 +320,9 @@ class Device:
         found: dict[str, Decoded] = {}
         for block, words in answers:
             found |= block.decode(words, factors)
-            for spot in block.spots:
-                if spot.scale_factor is not None:
-                    word = factors.get((spot.table, spot.scale_factor))
-                    self.exponents[spot.name] = None if word is None else exponent_of(word)
+            for spot in block.scaled:
+                word = factors.get((spot.table, spot.scale_factor or 0))
+                self.exponents[spot.name] = None if word is None else exponent_of(word)
         return found
 
     def _believed(self, found: dict[str, Reading]) -> dict[str, Reading]:
@@ -353,8 +357,7 @@ class Device:
             self._base[name] = reading.value, reading.at_s
 
     def _readings(self, said: Mapping[str, Decoded]) -> dict[str, Reading]:
-        time, at_s, device = self._now(), self._clock(), self.name
-        return {name: Reading(time, device, name, *found, at_s) for name, found in said.items()}
+        return readings(said, self._now(), self.name, self._clock())
 
     def _failed(self, names: Iterable[str], why: str) -> dict[str, Reading]:
         return self._readings(dict.fromkeys(names, Decoded(None, Quality.FAILED, why)))
@@ -363,10 +366,11 @@ class Device:
 
     def _plan(self, names: Iterable[str]) -> tuple[tuple[Block, ...], ...]:
         """Blocks for points, without those in quarantine and those that the device has not."""
-        now_s = self._clock()
-        if any(until <= now_s for until, _ in self.quarantined.values()):
+        wanted = frozenset(names)
+        if self.quarantined:
+            now_s = self._clock()
             self.quarantined = {n: (until, why) for n, (until, why) in self.quarantined.items() if until > now_s}
-        wanted = frozenset(names).difference(self.quarantined)
+            wanted = wanted.difference(self.quarantined)
         if wanted not in self._plans:
             there = [self._points[name] for name in sorted(wanted) if not self._absent(self._points[name])]
             self._plans[wanted] = plan(spots(there, self.starts, self.shift), self.adapter.link)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gridopt.devices.codec import Quality, Value
+from gridopt.devices.codec import Decoded, Quality, Value
 from gridopt.devices.points import Point
 
 ENOUGH = 3
@@ -41,6 +41,18 @@ class Reading:
     def spoilt(self, quality: Quality, why: str) -> Reading:
         """The same reading, not to be used."""
         return replace(self, value=None, quality=quality, why=why)
+
+
+def readings(said: Mapping[str, Decoded], time: datetime, device: str, at_s: float) -> dict[str, Reading]:
+    """Readings of one moment. They are made without the dataclass's own constructor, which sets a frozen one field by
+    field and would take as long as decoding: it runs for every value of every device, at each poll."""
+    new, found = object.__new__, {}
+    for name, (value, quality, why) in said.items():
+        reading = found[name] = new(Reading)
+        reading.__dict__.update(
+            time=time, device=device, quantity=name, value=value, quality=quality, why=why, at_s=at_s
+        )
+    return found
 
 
 def aged(reading: Reading, point: Point, now_s: float) -> Reading:
