@@ -11,7 +11,21 @@ from click.testing import CliRunner
 
 from gridopt.cli.main import COMMANDS, main
 
-VERBS = {"Check", "Explain", "Find", "Follow", "List", "Plan", "Print", "Read", "Send", "Show", "Stop", "Write"}
+VERBS = {
+    "Check",
+    "Explain",
+    "Find",
+    "Follow",
+    "List",
+    "Plan",
+    "Print",
+    "Read",
+    "Send",
+    "Serve",
+    "Show",
+    "Stop",
+    "Write",
+}
 """A new command adds its verb here, and nothing that is none."""
 
 

@@ -25,7 +25,7 @@ UNPROVEN = 14
 def demo(
     ctx: click.Context, out: Path | None, plan_only: bool, faults: tuple[tuple[str, str], ...], as_json: bool
 ) -> None:
-    """Plan a shipped district, tell its devices, and show what became of the plan.
+    """Plan a shipped district and live its day.
 
     The devices are simulated in this process: they are read, the plan starts from what they show, every setpoint is
     sent over Modbus and proven, and a whole day goes by in about a minute. Nothing outside this machine is opened. The
@@ -90,7 +90,7 @@ def _show(closed: Closed, name: str, folder: Path) -> None:
             console.print(f"{proof.device}: {proof.why}")
     asked, wrong = closed.asked, len(closed.broken)
     console.print(
-        f"{asked['requests']} requests, {asked['writes']} of them writes: {closed.changes} changes, refreshes the rest. "
+        f"{asked['requests']} requests, {asked['writes']} of them writes: {closed.changes} changes, and refreshes. "
         f"The journal is {'whole' if not wrong else f'damaged in {wrong} places'}: {closed.journal}"
     )
     hints = [f"gridopt simulate {name}    the same devices, to speak to yourself", *_hints(name, folder)]

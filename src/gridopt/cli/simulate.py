@@ -29,7 +29,7 @@ fault_option = click.option(
 @click.command(
     epilog=common.example(
         "gridopt simulate haute-deule",
-        "gridopt simulate haute-deule --date 2026-01-20 --speed 1 --fault battery=ack_nowrite",
+        "gridopt simulate haute-deule --now --speed 1 --fault battery=ack_nowrite",
         "gridopt simulate --faults",
     )
 )
@@ -38,6 +38,7 @@ fault_option = click.option(
 @click.option("--speed", type=common.Range(0.01, 3600), default=60.0, show_default=True, help="How fast its day goes.")
 @fault_option
 @click.option("--faults", "list_faults", is_flag=True, help="List the faults, and stop.")
+@click.option("--now", "from_now", is_flag=True, help="Begin at this moment of today, instead of with the day.")
 @click.option("--for", "for_s", metavar="SECONDS", type=common.Range(0), help="Stop after so many seconds.")
 @click.option(
     "--forecast-error", "share", type=common.Range(0, 1), default=0.0, help="Relative error of all forecasts, as 0.1."
@@ -47,15 +48,16 @@ fault_option = click.option(
 @common.json_option
 def simulate(
     scenario: str | None, day: datetime | None, speed: float, faults: tuple[tuple[str, str], ...], list_faults: bool,
-    for_s: float | None, share: float, surprise_kw: float, seed: int, as_json: bool,
+    from_now: bool, for_s: float | None, share: float, surprise_kw: float, seed: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """Serve the devices of a scenario on this machine.
+    """Serve a scenario's devices, simulated.
 
     Every device of its devices.toml answers at the address written there, by the registers of its adapter; behind them
     the scenario's batteries, rooms and cars live through the day. Only addresses of this machine are served.
 
     The day goes by --speed times faster than the clock. Fail-safe timers and slow answers do not: they are between a
-    device and whoever speaks to it, and take real seconds. At --speed 1 both are as in life.
+    device and whoever speaks to it, and take real seconds. With --now --speed 1 both are as in life, and a plan of
+    today can be pushed to it.
 
     Stop it with Ctrl-C.
     """
@@ -66,14 +68,16 @@ def simulate(
         raise click.UsageError("name a scenario: gridopt simulate haute-deule")
     from gridopt.jobs import simulate as job
 
-    world = job.World(share, surprise_kw, None, seed)
+    world, now = job.World(share, surprise_kw, None, seed), common.now()
+    today = now.astimezone().date() if from_now and day is None else None
     said = job.run(
         scenario,
-        day=day.date() if day else None,
+        day=day.date() if day else today,
         speed=speed,
         faults=faults,
         for_s=for_s,
         world=world,
+        begin=now if from_now else None,
         tell=_Teller(as_json),
     )
     if as_json:

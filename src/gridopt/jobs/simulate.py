@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,19 +102,41 @@ def run(
     faults: Sequence[tuple[str, str]] = (),
     for_s: float | None = None,
     world: World | None = None,
+    begin: datetime | None = None,
     tell: Tell = lambda _: None,
 ) -> Mapping[str, Any]:
-    """Serve a scenario's devices until ``for_s`` is over, or somebody stops it. Returns what was asked of them."""
+    """Serve a scenario's devices until ``for_s`` is over, or somebody stops it. Returns what was asked of them.
+
+    ``begin``: the instant of the horizon at which it begins, instead of its start; until then the devices followed
+    their own rules. Raises UsageError for one outside of it.
+    """
     from gridopt.scenario.load import load
 
     scenario = load(path, day=day)
-    simulation = build(scenario, site_of(scenario), time.monotonic, speed, world)
+    plant = plant_of(scenario, world)
+    if begin is not None:
+        _live_until(begin, plant)
+    site = site_of(scenario)
+    simulation = Simulation(site, plant, stands(site, scenario), time.monotonic, speed)
     for device, fault in faults:
         try:
             simulation.set_fault(device, fault)
         except ValueError as why:
             raise UsageError("--fault {device}={fault}: {why}", device=device, fault=fault, why=str(why)) from None
     return asyncio.run(_serve(simulation, for_s, tell))
+
+
+def _live_until(begin: datetime, plant: Plant) -> None:
+    axis = plant.axis
+    minutes = int(axis.hours_from_start(begin) / axis.step_h)
+    if not 0 <= minutes < axis.steps:
+        raise UsageError(
+            "now is not within the day that is simulated, {start} to {end}: name today with --date",
+            start=axis.label(0),
+            end=axis.label(axis.steps),
+        )
+    while plant.step < minutes:
+        plant.advance()
 
 
 async def _serve(simulation: Simulation, for_s: float | None, tell: Tell) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_a_line_of_another_machine_is_not_served(small: dict[str, int], cli: Cal
     result = cli("simulate", "small", "--for", "0")
     assert result.exit_code == 10
     assert "line house: it is at 10.0.0.4" in result.stderr
+
+
+def test_it_may_begin_at_this_moment_of_the_day(
+    small: dict[str, int], cli: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridopt.cli.common.now", lambda: datetime(2026, 1, 15, 6, 30, tzinfo=UTC))
+    doc = json.loads(cli("simulate", "small", "--now", "--date", "2026-01-15", "--for", "0", "--json").stdout)
+    assert doc["time"] == "Thu 15 Jan 07:30"
+    result = cli("simulate", "small", "--now", "--date", "2026-01-14", "--for", "0")
+    assert result.exit_code == 2
+    assert "now is not within the day that is simulated, Wed 14 Jan 06:00 to" in result.stderr
 
 
 def test_faults_are_listed(cli: Call) -> None:

@@ -6,12 +6,19 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl
 import struct
 import tty
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
@@ -271,6 +278,44 @@ def test_a_pseudo_terminal_is_a_line() -> None:
             os.close(end)
 
     run(test, line="rtu")
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(begin).not_valid_after(begin + timedelta(days=36500))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem, secret = folder / "gateway.pem", folder / "gateway.key"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, *plain))
+    return pem, secret
+
+
+def test_a_line_over_tls_is_read_and_written_and_hears_nobody_in_plain(tmp_path: Path) -> None:
+    pem, secret = _certificate(tmp_path)
+    ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=pem)
+    ours.load_cert_chain(pem, secret)
+
+    async def test(server: Server) -> None:
+        raw = Raw(*await asyncio.open_connection(server.host, server.port, ssl=theirs))
+        Raw.opened.append(raw)
+        assert (await raw.ask(READ))[9:] == WORDS
+        assert await raw.ask(WRITE) == mbap(2, 1, WRITE)
+        plain = await Raw.to(server)
+        assert b"\3\x08" + WORDS not in await plain.ask(READ, wait_s=0.2)
+
+    server = run(test, line="tls", tls=ours)
+    assert server.counts == {(1, 3): 1, (1, 6): 1}
+    with pytest.raises(ValueError, match="needs one"):
+        Server({1: device()}, line="tls")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org", ""])
