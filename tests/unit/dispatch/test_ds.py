@@ -87,7 +87,7 @@ def test_ds01_one_value_outside_refuses_the_whole_of_that_devices_plan(tmp_path:
 
 def test_ds01_a_schedule_is_told_in_the_devices_own_steps(tmp_path: Path) -> None:
     b = bench(tmp_path, BATTERY + "step = 0.5\n")
-    hold(b, {BAT: [-4.7123]})
+    hold(b, {BAT: [-4.8123]})
     assert status(b) is Status.CONFIRMED
     assert b.number("bat", "setpoint_kw") == -4.5, "towards zero, so that no limit of the schedule is passed"
 
@@ -106,6 +106,16 @@ def test_ds02_the_devices_own_rating_counts_and_without_it_nothing_is_sent(tmp_p
     assert "5 is more than the device's own 3" in why(b)
     assert b.writes() == 0
     assert envelope.rated(b.channel("bat").write, 1.0, None)
+
+
+def test_ds02_where_the_next_value_is_refused_the_last_one_does_not_stay(tmp_path: Path) -> None:
+    b = bench(tmp_path)
+    holder = hold(b, {BAT: [5.0, 6.0, 6.0]}, many=850)
+    assert status(b) is Status.CONFIRMED
+    b.plants["bat"].rated_kw = 5.5
+    hold_on(b, 100, holder)
+    assert status(b) is Status.REFUSED
+    assert fallen_back(b)
 
 
 def test_ds02_the_installers_bound_wins_where_it_is_tighter(tmp_path: Path) -> None:
@@ -243,6 +253,30 @@ def test_ds06_a_value_that_can_no_longer_be_looked_at_is_refreshed_no_longer_tha
     b.units["bat"].fault = ""
     assert b.writes() == before, "what is not looked at is not refreshed"
     assert b.number("bat", "enable") in ("on", "off")
+
+
+def test_ds22_a_state_that_is_read_no_more_ends_the_refreshing_at_its_age(tmp_path: Path) -> None:
+    reads = 'reads = { temperature_c = "room_temperature_c" }\nmax_age_s = 50\n[device.pump.write'
+    b = bench(tmp_path, PUMP.replace("[device.pump.write", reads))
+    holder = hold(b, {("pump", "mode"): [2.0] * 8})
+    assert status(b, "pump") is Status.CONFIRMED
+    show = b.served["pump"].shown
+    b.served["pump"].shown = lambda name: None if name == "room_temperature_c" else show(name)  # type: ignore[method-assign]
+    hold_on(b, 300, holder)
+    assert status(b, "pump") is Status.REFUSED
+    assert b.number("pump", "mode") == "normal"
+
+
+def test_ds11_a_switch_that_is_turned_to_local_while_held_is_respected(tmp_path: Path) -> None:
+    b = bench(tmp_path, PUMP.replace("[device.pump.write", 'requires = { power_control = "off" }\n[device.pump.write'))
+    holder = hold(b, {("pump", "mode"): [2.0] * 8})
+    assert status(b, "pump") is Status.CONFIRMED
+    before = b.writes()
+    b.served["pump"].put("power_control", "on")
+    hold_on(b, 300, holder)
+    assert "power_control reads on, not off" in why(b, "pump")
+    assert b.number("pump", "mode") == "normal"
+    assert b.writes() == before
 
 
 def hold_on(b: Bench, many: int, holder: Holder | None = None, **said: Any) -> Holder:
@@ -620,6 +654,30 @@ def test_ds24_an_orderly_stop_gives_back_and_confirms(tmp_path: Path) -> None:
     assert exit_code(outcomes) == 0
     assert fallen_back(b)
     assert b.number("car", "current_limit_a") == 6.0
+
+
+def test_ds24_a_write_that_is_under_way_is_ended_and_concluded_first(tmp_path: Path) -> None:
+    b = bench(tmp_path)
+    read = b.units["bat"].read
+
+    async def slow(*words: Any, **said: Any) -> Any:
+        await asyncio.sleep(0.02)
+        return await read(*words, **said)
+
+    b.units["bat"].read = slow  # type: ignore[method-assign]
+    holder = b.holder(pace_s=0.01)
+
+    async def go() -> None:
+        holder.follow(a_plan({BAT: [5.0] * 8}))
+        while not b.writes():
+            await holder.cycle()
+        assert b.journal.open_intents()
+        await holder.release_all("stop")
+
+    run(go())
+    assert not b.journal.open_intents()
+    assert [e["outcome"] for e in b.kinds("result")] == ["applied", "released"]
+    assert fallen_back(b)
 
 
 def test_ds24_a_device_that_is_not_confirmed_makes_the_exit_code(tmp_path: Path) -> None:
