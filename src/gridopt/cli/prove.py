@@ -35,7 +35,8 @@ def prove_failsafe(
     if not live:
         click.echo(declared(site, name, value))
         click.echo("Nothing was sent.")
-        common.hints([f"gridopt device prove-failsafe {name} {value:g} --live    do it"])
+        where = f" --site {site_file}" if site_file is not None else ""
+        common.hints([f"gridopt device prove-failsafe {name} {value:g}{where} --live    do it"])
         return
     proof = prove_failsafe(site, name, value, lambda text: click.echo(text, err=True))
     if as_json:

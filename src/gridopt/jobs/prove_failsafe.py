@@ -58,7 +58,8 @@ def declared(site: Site, device: str, value: float) -> str:
     why = envelope.permission(known, names[0]) or envelope.value(write, value)
     if why:
         raise UsageError("{device}: {why}", device=device, why=why)
-    return f"{told}, and must fall back to {safe.fallback} within {safe.time_s:g} s ({safe.kind})"
+    back = f"{safe.fallback:g} {unit}".rstrip() if isinstance(safe.fallback, (int, float)) else safe.fallback
+    return f"{told}, and must fall back to {back} within {safe.time_s:g} s ({safe.kind})"
 
 
 def prove_failsafe(site: Site, device: str, value: float, tell: Callable[[str], None]) -> Proof:
