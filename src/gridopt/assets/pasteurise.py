@@ -5,12 +5,16 @@ level[t] + cold[t] >= hot[t] * (count[t] - count[t-hold_steps])                 
 level[t-1] + cold[t] >= hot[t] * pasteurise[t]                                                               (2)
 count[t] - count[t-hold_steps] <= 1                                                                          (3)
 hot[t] * (count[t] - count[t-every_steps]) + cold[t] >= hot[t] * due[t]                                      (4)
+level[t] + cold[t-k] + ... + cold[t] >= due[t] * (hot[t] * keep**k - drawn[t] + keep**k * drawn[t-k])        (5)
+drawn[t] = keep * drawn[t-1] + step_h * demand[t],  k = min(t, every_steps - 1)                              (6)
 
 hot is the content at which the whole tank has the temperature of pasteurisation. By (1) and (2) the tank is hot at both
 ends of every step of a hold, and so all through it: at constant powers its content only rises or only falls in a step.
 By (4) no more than every_steps lie between the beginnings of two holds, and no more than is left of it since the one
 before the horizon; with ``pasteurise_at_h`` a hold begins at that hour of every local day, as a timer is set, and
-nothing is left to decide. cold[t] is an emergency, minimised before money: heat lacking at a hold, or the whole of a
+nothing is left to decide. (5) follows from the others where decisions are whole, and tells the relaxation what they
+are: a tank loses no more than what it loses standing and what is drawn, so that of the last hold, k steps ago at most,
+so much is left. cold[t] is an emergency, minimised before money: heat lacking at a hold, or the whole of a
 hold that is not begun in time. A hold must end inside the horizon; one that cannot is left to the next plan.
 
 What the tank's own heaters cannot reach at full power is known beforehand: a hold that cannot come in time is due as
@@ -199,7 +203,10 @@ def _lead(reach: Floats, hot_kwh: Floats, hold: Ints) -> Floats:
 
 
 def declare(b: Any, option: SimpleNamespace, name: str, start_kwh: Any) -> None:
-    """Variables and rows (1) to (4) beside the content ``b.level_kwh``; ``name`` stands in the names of the rows."""
+    """Variables and rows (1) to (6) beside ``b.level_kwh``, ``b.keep`` and ``b.demand_kw``.
+
+    ``name`` stands in the names of the rows.
+    """
     b.unpasteurised_kwh = Var(bounds=(b.unreachable_kwh, None))
     b.pasteurise = Var(b.T, bounds=lambda b, t: (0, b.may_begin[t]))
     b.pasteurised_so_far = Var(b.T, bounds=(0, None))
@@ -221,6 +228,31 @@ def declare(b: Any, option: SimpleNamespace, name: str, start_kwh: Any) -> None:
     if hold > 1:
         row("order", lambda b, t: begun(t, hold) <= 1)
     row("limit", lambda b, t: b.hot_kwh[t] * begun(t, every) + b.cold_kwh[t] >= b.hot_kwh[t] * b.due[t])
+    if every > 1:
+        _declare_rest(b, every, row)
+
+
+def _declare_rest(b: Any, every: int, row: Callable[[str, Callable[[Any, int], Any]], None]) -> None:
+    """Rows (5) and (6): what is left of the last hold."""
+    b.cold_so_far_kwh = Var(b.T, bounds=(0, None))
+    b.drawn_so_far_kwh = Var(b.T, bounds=(0, None))
+
+    def before(so_far: Any, t: int) -> Any:
+        return so_far[t] if t >= 0 else 0
+
+    row("balance_cold", lambda b, t: b.cold_so_far_kwh[t] == before(b.cold_so_far_kwh, t - 1) + b.cold_kwh[t])
+    row(
+        "balance_drawn",
+        lambda b, t: b.drawn_so_far_kwh[t] == b.keep * before(b.drawn_so_far_kwh, t - 1) + b.step_h * b.demand_kw[t],
+    )
+
+    def left(b: Any, t: int) -> Any:
+        k = min(t, every - 1)
+        cold = b.cold_so_far_kwh[t] - before(b.cold_so_far_kwh, t - k - 1)
+        drawn = b.drawn_so_far_kwh[t] - b.keep**k * b.drawn_so_far_kwh[t - k]
+        return b.level_kwh[t] + cold + b.due[t] * drawn >= b.due[t] * b.hot_kwh[t] * b.keep**k
+
+    row("rest", left)
 
 
 # --- physics and baseline --------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ WORK = 150_000
 """Most parts that a device's search looks at, times its columns: work limits are counters."""
 AT_ONCE = 2
 WORTH = 1e-6
-"""Smaller costs of wholeness [EUR] are a solver's tolerance."""
+"""Smaller costs of wholeness [EUR, or of what they are added to] are a solver's tolerance."""
 OPTIONS = {
     "mip_allow_restart": False,
     "mip_heuristic_run_rens": False,  # searches within the search: as good without, in half the time
@@ -81,7 +81,8 @@ class Apart:
     @property
     def raised(self) -> float:
         """What the device's decisions add to the relaxation's bound, (2)."""
-        return max(self.least - self.relaxed - WORTH, 0.0) if np.isfinite(self.least) else 0.0
+        worth = WORTH * max(1.0, abs(self.least), abs(self.relaxed))
+        return max(self.least - self.relaxed - worth, 0.0) if np.isfinite(self.least) else 0.0
 
     def row(self) -> tuple[Ints, Floats, float]:
         """Columns, coefficients and least value of (3)."""

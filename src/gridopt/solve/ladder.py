@@ -208,8 +208,7 @@ class _Search:
             return best, bound, rung
         if self._missed(best, bound, target.gap) and self.bench.large_count() and self._in_time():
             self.tell("deciding the large units")
-            self.bench.strengthen(found)
-            best, bound = self._restricted(relaxed, best, bound)
+            best, bound = self._restricted(relaxed, found, best, bound)
             rung = "restricted MILP"
             self._lap("restricted milp")
         if self._missed(best, bound, target.gap) and self.clock and self._in_time():
@@ -314,7 +313,9 @@ class _Search:
 
     # --- rung 3: the large decisions alone ---
 
-    def _restricted(self, relaxed: Answer, best: Answer | None, bound: float) -> tuple[Answer | None, float]:
+    def _restricted(
+        self, relaxed: Answer, found: list[Apart], best: Answer | None, bound: float
+    ) -> tuple[Answer | None, float]:
         """Branch and bound over the large decisions; the small ones are rounded around its best point.
 
         The gap wanted is shared: what rounding costs is measured at the first point, the search proves the rest.
@@ -322,7 +323,7 @@ class _Search:
         bench = self.bench
         few = bench.decision_count() <= MANY_DECISIONS
         most = PIVOTS_FIRST if few or not self.clock else np.inf
-        again = bench.run()
+        again = bench.strengthen(found)
         search = Branch(
             bench.session,
             bench.mate(),

@@ -115,9 +115,7 @@ class Workbench:
 
         What was found of devices while they were shut holds no more.
         """
-        for row, _ in self._cuts:
-            self._limit(row, -np.inf, np.inf)
-        self._cuts = []
+        self._weaken()
         e = self._shut
         self.lower[e], self.upper[e] = self.a.lp.lower[e], self.a.lp.upper[e]
         self.session.bounds(e, self.lower[e], self.upper[e])
@@ -164,12 +162,25 @@ class Workbench:
         self.late |= len(found) < len(who)
         return found
 
-    def strengthen(self, found: list[Apart]) -> None:
-        """Add what devices found apart cost at least as rows of the programme."""
+    def strengthen(self, found: list[Apart]) -> Answer:
+        """Add what devices found apart cost at least as rows of the programme, and solve it.
+
+        Without them where huge prices make of a tolerance a contradiction.
+        """
         for f in found:
             if f.raised > 0:
                 columns, coefficients, least = f.row()
                 self._cuts.append((self._add(columns, coefficients, least, np.inf), f.device.block))
+        answer = self.run()
+        if answer.status == "optimal":
+            return answer
+        self._weaken()
+        return self.run()
+
+    def _weaken(self) -> None:
+        for row, _ in self._cuts:
+            self._limit(row, -np.inf, np.inf)
+        self._cuts = []
 
     def hold(
         self, point: Answer, semi: list[SemiSet], whole: list[WholeSet], found: Sequence[Apart] = ()

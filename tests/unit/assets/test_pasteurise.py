@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridopt.assets.base import Floats
+from gridopt.assets.base import Floats, Ints
 from gridopt.assets.hot_water_tank import HotWaterTank
 from gridopt.clock import Axis
+from gridopt.model.assemble import Assembly, assemble
 from gridopt.model.inputs import Inputs, Pin, Target
 from gridopt.model.template import template
 from gridopt.simulate.twin import twin
-from gridopt.solve.ladder import Solution, solve
+from gridopt.solve.ladder import Solution, _Search, solve
+from gridopt.solve.workbench import Workbench
 from gridopt.verify import Ledger, bill, replay, verify
 from tests.support.districts import EXACT
 from tests.unit.assets.replay import axis_of, by_rule, district, drive, users
@@ -52,8 +54,10 @@ def plan(axis: Axis, price: Any, **given: Any) -> tuple[Solution, dict[str, Floa
 def test_the_block_has_its_rows() -> None:
     bare = template(HotWaterTank, 24, (False, 0, 0))
     short, hour = template(HotWaterTank, 24, (False, 1, 24)), template(HotWaterTank, 24, (False, 4, 24))
-    assert (short.width - bare.width, short.height - bare.height) == (3 * 24 + 1, 4 * 24)
-    assert (hour.width - bare.width, hour.height - bare.height) == (3 * 24 + 1, 5 * 24)
+    assert (short.width - bare.width, short.height - bare.height) == (5 * 24 + 1, 7 * 24)
+    assert (hour.width - bare.width, hour.height - bare.height) == (5 * 24 + 1, 8 * 24)
+    timer = template(HotWaterTank, 24, (False, 1, 1))
+    assert (timer.width - bare.width, timer.height - bare.height) == (3 * 24 + 1, 4 * 24)
 
 
 def test_it_heats_in_the_hour_that_makes_the_hold_cheapest() -> None:
@@ -309,6 +313,43 @@ def test_pasteurisation_is_never_skipped_for_money(seed: int) -> None:
     for levels in (plan_levels, rule_levels):
         assert assert_every_tank_is_pasteurised(levels, user) == 50
     assert day.ledger.total_eur > solution.objective
+
+
+def without_rests(a: Assembly) -> tuple[Assembly, Ints]:
+    """The programme whose rows of what is left of a hold limit nothing, and those rows."""
+    every = range(len(a.lp.row_lower))
+    rows = np.array([i for i in every if a.row_name(i)[2] == "rest_tank_pasteurised"], np.int64)
+    low, high = a.lp.row_lower.copy(), a.lp.row_upper.copy()
+    low[rows], high[rows] = -np.inf, np.inf
+    return replace(a, lp=replace(a.lp, row_lower=low, row_upper=high)), rows
+
+
+@pytest.mark.parametrize("seed", [100, 107, 109, 121, *(pytest.param(k, marks=pytest.mark.slow) for k in range(20))])
+def test_what_is_left_of_a_hold_is_kept_by_every_plan(seed: int) -> None:
+    """Rows that follow from the others: a plan that does not know them keeps them, in an emergency too."""
+    inputs, _ = random_district(seed, 2)
+    if late := seed > 100:  # no heat for some hours, or to the end
+        last = int(np.random.default_rng(seed).integers(10, inputs.axis.steps + 1))
+        pins = [
+            Pin(name, f"{command}_kw", 2, last, 0.0, "outage")
+            for group in inputs.groups
+            for name in group.ids
+            for command in ("heater", "heat_pump")
+        ]
+        inputs = replace(inputs, pins=tuple(sorted(pins, key=lambda p: (p.asset, p.variable))))
+    free, rows = without_rests(assemble(inputs))
+    found = _Search(free, lambda _: None).run()
+    assert (found.emergency > 0.1) == late
+    assert (free.matrix[rows] @ found.x >= assemble(inputs).lp.row_lower[rows] - 1e-4).all()
+
+
+def test_the_relaxation_knows_what_is_left_of_a_hold() -> None:
+    axis = axis_of(72)
+    a = assemble(district(HotWaterTank, tanks(axis, loss_per_h=0.01, demand_kw=0.05), axis, 0.2))
+    without, with_them = (Workbench(p).run().objective for p in (without_rests(a)[0], a))
+    best = plan(axis, 0.2, loss_per_h=0.01, demand_kw=0.05)[0].objective
+    assert with_them <= best + 1e-9
+    assert best - with_them < 0.5 * (best - without), "most of what the holds cost beyond the draw"
 
 
 def test_the_check_of_the_thousand_would_notice() -> None:

@@ -67,8 +67,7 @@ def test_no_plan_costs_less_than_the_relaxation_and_what_wholeness_costs(seed: i
     raised = sum(f.raised for f in found)
     best = by_highs(inputs)
     assert relaxed.objective + raised <= best + 1e-6 * abs(best)
-    b.strengthen(found)
-    again = b.run()
+    again = b.strengthen(found)
     assert relaxed.objective + raised <= again.objective + 1e-6
     assert again.objective <= best + 1e-6 * abs(best)
 
