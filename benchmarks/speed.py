@@ -23,10 +23,13 @@ from gridopt.model.template import Template
 from gridopt.simulate.twin import twin
 from gridopt.solve.explain import marginal_prices
 from gridopt.solve.ladder import Solution, solve
+from gridopt.solve.session import SCALING
 from gridopt.store import run_folder
 from gridopt.verify import replay, verify
 
-OPTIONS: dict[str, Any] = {"output_flag": False, "threads": 1, "random_seed": 7, "solver": "simplex"}
+OPTIONS: dict[str, Any] = {
+    "output_flag": False, "threads": 1, "random_seed": 7, "solver": "simplex", "simplex_scale_strategy": SCALING,
+}  # fmt: skip
 """What gridopt's own session tells HiGHS."""
 LEAST = ("charge_min_kw", "power_min_kw")
 RATIO, MORE_MS = 1.1, 6.0
@@ -144,14 +147,14 @@ def _write(solution: Solution, schedule: Any, folder: Path) -> None:
     series = record.schedule_series(inputs, schedule, trace, marginal_prices(solution))
     document, planned_with = record.pack(inputs)
     axis = inputs.axis
+    told = record.setpoints(inputs, schedule, trace, {})
     summary = {
-        "hash": record.plan_hash(document["digest"], series),
+        "hash": record.plan_hash(document["digest"], series, told, axis.start, axis.end),
         "horizon": {
             "start": axis.start.isoformat(), "end": axis.end.isoformat(), "steps": axis.steps,
             "step_min": axis.step_min, "zone": axis.zone,
         },
     }  # fmt: skip
-    told = record.setpoints(inputs, schedule, trace, {})
     run_folder.write(folder, run_folder.Run(axis, summary, series, told, document, planned_with))
 
 
