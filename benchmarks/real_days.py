@@ -4,8 +4,8 @@ The files are read in place from the folder GRIDOPT_DATA (default ``../shared/da
 the main job: a scenario loaded, planned, verified, compared with its rule-based twin. Its store's content is handed on.
 Two baselines stand beside each other:
 
-* the day's own twin starts from the plan's content; what it holds less at the end than the plan counts at the marginal
-  value of content at the end, which is the dual of the plan's end goal: by convexity no rule can beat an optimal plan;
+* the day's own twin starts from the plan's content; what either holds more at the end counts as what the plan would
+  save or pay more with the twin's end, planned once more: no rule can beat an optimal plan;
 * the rule's own chain hands its own content from day to day; only at the very end is the difference in content counted.
 """
 

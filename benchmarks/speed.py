@@ -149,6 +149,7 @@ def _write(solution: Solution, schedule: Any, folder: Path) -> None:
     axis = inputs.axis
     told = record.setpoints(inputs, schedule, trace, {})
     summary = {
+        "plan_id": "benchmark",
         "hash": record.plan_hash(document["digest"], series, told, axis.start, axis.end),
         "horizon": {
             "start": axis.start.isoformat(), "end": axis.end.isoformat(), "steps": axis.steps,

@@ -1,9 +1,8 @@
 """Fourteen consecutive days and more on real input: every plan verified, none dearer than the rules, money adding up.
 
-A day of the plan is compared with the day by rule from the same content of the store. The rule may end the day with
-less, so what it lacks is counted at the marginal value of content at the plan's end. The plan's cost is convex in the
-content wanted at the end, and the rule's day is a feasible one for the content it happens to reach: so no rule can be
-cheaper, on any day, as long as the plan is optimal.
+A day of the plan is compared with the day by rule from the same content of the store. Where the two end with different
+contents, the plan is made once more with the rule's end, and the difference is counted. The rule's day is a feasible
+one for the content it happens to reach: so no rule can be cheaper, on any day, as long as both plans are optimal.
 """
 
 from __future__ import annotations
