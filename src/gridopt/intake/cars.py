@@ -1,7 +1,7 @@
 """Charging sessions: one row a stay of a car.
 
 A session becomes an interval of ``charged_kwh`` of its user at its place: from when the car was plugged in, as long as
-it stayed, with the energy that it took.
+it stayed, with the energy that it took. Of several that begin at once, the second is of a source ``…/2``, and so on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gridopt.intake.batch import US, Batch, Deed, Finding, Instants, Series, merged, qualities
 from gridopt.intake.sheet import Sheet, Unreadable, decoded, first_of, no_numbers, numbers, sheet
-from gridopt.intake.stamps import NOWHERE, is_aware, iso, local_to_utc, utc_stamp
+from gridopt.intake.stamps import NOWHERE, is_aware, iso, meanings, stamp, utc_stamp
 
 NAMES = {
     "start": ("plugin_utc", "start_utc", "arrival_utc", "start", "arrival", "plugin", "start_time", "connection_time"),
@@ -41,10 +41,9 @@ def read(content: bytes, name: str) -> Batch:
             raise Unreadable(
                 f"it has no column with the {what} of a session, such as {wanted}; its columns are {there}"
             )
-    start, more = _times(found, str(column["start"]))
-    end, others = _times(found, str(column["end"]))
+    start, end, told = _times(found, str(column["start"]), str(column["end"]))
     energy, wrong = numbers(found.columns[str(column["energy"])])
-    findings = [*found.findings, *more, *others, *no_numbers(str(column["energy"]), wrong)]
+    findings = [*found.findings, *told, *no_numbers(str(column["energy"]), wrong)]
     hours = np.where((start == NOWHERE) | (end == NOWHERE), np.nan, (end - start) / US / 3600)
     usable = hours > 0
     mean_kw = energy / np.where(usable, hours, np.nan)
@@ -74,24 +73,43 @@ def read(content: bytes, name: str) -> Batch:
         findings += _told(overlap, Deed.FLAGGED, "overlap", "sessions of one user that overlap", start[rows])
     series = []
     for source, rows in _rows_of(_sources(found, column["place"], column["user"]), usable, start):
-        kept = rows[np.append(True, np.diff(start[rows]) > 0)]
-        length = (end[kept] - start[kept]) // US
-        series.append(Series(source, QUANTITY, start[kept], length, energy[kept], qualities(energy[kept])))
+        rows = rows[np.lexsort((energy[rows], end[rows], start[rows]))]
+        same = np.append(False, np.all([np.diff(column[rows]) == 0 for column in (start, end, energy)], axis=0))
+        findings += _told(same, Deed.REPAIRED, "twice", "sessions that stand twice, taken once", start[rows])
+        left, n = rows[~same], 1
+        while len(left):
+            first = np.append(True, np.diff(start[left]) > 0)
+            kept, left = left[first], left[~first]
+            length = (end[kept] - start[kept]) // US
+            name = source if n == 1 else f"{source}/{n}"
+            series.append(Series(name, QUANTITY, start[kept], length, energy[kept], qualities(energy[kept])))
+            n += 1
     return Batch(series, findings=merged(findings))
 
 
-def _times(found: Sheet, column: str) -> tuple[Instants, list[Finding]]:
+def _times(found: Sheet, begin: str, finish: str) -> tuple[Instants, Instants, list[Finding]]:
+    """(n,) UTC of the starts and of the ends. Of an hour that clocks repeat it is the first, if that makes a stay."""
+    start, more = _early_and_late(found, begin)
+    end, others = _early_and_late(found, finish)
+    both = (start[0] != NOWHERE) & (end[0] != NOWHERE)
+    known = np.where(both & (end[0] <= start[0]), end[1], end[0])
+    unsure = both & ((start[0] != start[1]) | ((end[0] != end[1]) & (known == end[0])))
+    text = "a time of the hour that clocks repeat in autumn: read as the first"
+    return start[0], known, [*more, *others, *_told(unsure, Deed.FLAGGED, "hour-once", text, start[0])]
+
+
+def _early_and_late(found: Sheet, column: str) -> tuple[tuple[Instants, Instants], list[Finding]]:
     text = found.columns[column]
     times = iso(text)
     if is_aware(text) or column.endswith("_utc"):
-        return times, []
-    known = times != NOWHERE
-    order = np.argsort(times[known], kind="stable")
-    utc, findings = local_to_utc(times[known][order], ZONE)
-    out = np.full(len(times), NOWHERE)
-    at = np.flatnonzero(known)[order]
-    out[at] = utc
-    return out, findings
+        return (times, times), []
+    early, late = meanings(times, ZONE)
+    jumped = np.flatnonzero((times != NOWHERE) & (early == NOWHERE))
+    if not len(jumped):
+        return (early, late), []
+    first = stamp(int(times[jumped[0]]))
+    told = Finding(Deed.REFUSED, "jumped-time", "a time that clocks jump over in spring", len(jumped), first)
+    return (early, late), [told]
 
 
 def _sources(found: Sheet, *columns: str | None) -> npt.NDArray[np.object_]:

@@ -9,16 +9,22 @@ from importlib import import_module
 from pathlib import Path
 
 from gridopt.errors import UsageError
-from gridopt.intake.batch import Batch
+from gridopt.intake.archive import members
+from gridopt.intake.batch import Batch, merged
+from gridopt.intake.sheet import Unreadable
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of file. ``reader``: module and function, imported when asked for; ``mapped``: it takes a mapping."""
+    """One kind of file. ``reader``: module and function, imported when asked for; ``mapped``: it takes a mapping.
+
+    ``archives``: it joins the files of an archive itself; of any other kind each is read alone.
+    """
 
     reader: tuple[str, str]
     what: str
     mapped: bool = False
+    archives: bool = False
 
     def opened(self, mapping: Path | None) -> Callable[[bytes, str], Batch]:
         """What reads such a file, given its content and its name; that raises Unreadable where it is none.
@@ -30,18 +36,26 @@ class Kind:
         if not self.mapped:
             if mapping is not None:
                 raise UsageError("a mapping is of no use here: the kind says what its columns are")
-            return read  # type: ignore[no-any-return]
+            return read if self.archives else partial(_each, read)
         if mapping is None:
             raise UsageError("name the file that says what the columns are, with --mapping; see gridopt import --help")
         from gridopt.intake.table import Mapping
 
-        return partial(read, mapping=Mapping(mapping))
+        return partial(_each, partial(read, mapping=Mapping(mapping)))
+
+
+def _each(read: Callable[[bytes, str], Batch], content: bytes, name: str) -> Batch:
+    """What a file holds, or every file of an archive. Raises Unreadable where one of them is none."""
+    batches = [read(member, name) for member in members(content)]
+    if not batches:
+        raise Unreadable("the archive is empty")
+    return Batch([s for b in batches for s in b.series], merged(f for b in batches for f in b.findings))
 
 
 KINDS = {
     "smard": Kind(("prices", "smard"), "day-ahead prices exported from SMARD (CSV, Berlin time)"),
     "entsoe": Kind(("prices", "entsoe"), "day-ahead prices exported from the ENTSO-E transparency platform (CSV)"),
-    "enedis": Kind(("enedis", "read"), "load curves from Enedis: R50, R4x, R63, DataConnect, or a ZIP archive of them"),
+    "enedis": Kind(("enedis", "read"), "load curves from Enedis: R50, R4x, R63, DataConnect", archives=True),
     "eco2mix": Kind(("mix", "eco2mix"), "the French mix of RTE: consumption and CO₂ (éCO2mix, own file or open data)"),
     "sessions": Kind(("cars", "read"), "charging sessions, a row each (CSV)"),
     "open-meteo": Kind(("weather", "open_meteo"), "weather as Open-Meteo answers it (JSON)"),

@@ -6,6 +6,8 @@ every second holds forecasts only) and the open-data portal's CSV (semicolons, "
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,8 +31,8 @@ def eco2mix(content: bytes, name: str) -> Batch:
     found = sheet(decoded(content))
     if PLACE not in found.columns or not any(c.startswith("Consommation") for c in found.columns):
         raise Unreadable(WHAT)
-    utc, findings = _times(found)
     places = np.array([t.strip().lower().replace(" ", "-") or "france" for t in found.texts(PLACE)], object)
+    utc, findings = _times(found, places)
     values: dict[str, Floats] = {}
     for column in found.columns:
         for begin, (quantity, factor) in COLUMNS.items():
@@ -58,7 +60,7 @@ def eco2mix(content: bytes, name: str) -> Batch:
     return Batch(series, findings=merged([*found.findings, *findings]))
 
 
-def _times(found: Sheet) -> tuple[Instants, list[Finding]]:
+def _times(found: Sheet, places: Any) -> tuple[Instants, list[Finding]]:
     """(n,) UTC of every row. Rows that only say who is not liable for what have none, and are no defect."""
     if BOTH in found.columns:
         return iso(pc.utf8_trim_whitespace(found.columns[BOTH].cast(pa.string()))), []
@@ -66,8 +68,4 @@ def _times(found: Sheet) -> tuple[Instants, list[Finding]]:
     if DAY not in found.columns or hours is None:
         raise Unreadable(WHAT)
     day, hour = (pc.utf8_trim_whitespace(found.columns[c].cast(pa.string())) for c in (DAY, hours))
-    local = iso(pc.binary_join_element_wise(day, hour, " "))
-    utc = np.full(len(local), NOWHERE)
-    known = local != NOWHERE
-    utc[known], findings = local_to_utc(local[known], ZONE)
-    return utc, findings
+    return local_to_utc(iso(pc.binary_join_element_wise(day, hour, " ")), ZONE, places)

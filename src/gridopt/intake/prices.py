@@ -82,7 +82,8 @@ def _lengths(first: Instants, last: Instants, utc: Instants, until: Instants) ->
     wall = (last - first) // US
     real = (until - utc) // US
     usual = int(np.median(wall[wall > 0])) if (wall > 0).any() else 3600
-    return np.where((wall > 0) & (wall <= 3600), wall, np.where((real > 0) & (real <= 3600), real, usual))
+    near = (real > 0) & (np.abs(real - wall) <= 3600)
+    return np.where((wall > 0) & (wall <= 3600), wall, np.where(near, real, usual))
 
 
 def entsoe(content: bytes, name: str) -> Batch:
@@ -97,22 +98,25 @@ def entsoe(content: bytes, name: str) -> Batch:
         raise Unreadable(f"its times are in {zone}; known are {', '.join(ENTSOE_ZONES)}")
     halves = [[*_bare(t).split(" - "), ""] for t in found.texts(column)]
     first, last = (_entsoe_stamps([h[k] for h in halves]) for k in (0, 1))
-    utc, findings = local_to_utc(first, ENTSOE_ZONES[zone])
-    until, _ = local_to_utc(last, ENTSOE_ZONES[zone])
     value, wrong = numbers(found.columns[price])
-    findings += no_numbers(price, wrong)
     areas = found.texts("Area") if "Area" in found.columns else [""] * found.rows
     sequences = found.texts("Sequence") if "Sequence" in found.columns else [""] * found.rows
-    keys = [(a, s) for a, s in zip(areas, sequences, strict=True)]
+    labels = np.array([_label(a, s) for a, s in zip(areas, sequences, strict=True)], object)
+    utc, findings = local_to_utc(first, ENTSOE_ZONES[zone], labels)
+    until, _ = local_to_utc(last, ENTSOE_ZONES[zone], labels)
+    findings += no_numbers(price, wrong)
     series: list[Series] = []
     length = _lengths(first, last, utc, until)
-    for area, sequence in dict.fromkeys(keys):
-        rows = np.array([k == (area, sequence) for k in keys])
-        label = "-".join(_slug(p) for p in (area, sequence) if p and p != "Without Sequence") or "day-ahead"
+    for label in dict.fromkeys(labels):
+        rows = labels == label
         made, more = _series(utc[rows], length[rows], {label: value[rows]})
         series += made
         findings += more
     return Batch(series, findings=merged([*found.findings, *findings]))
+
+
+def _label(area: str, sequence: str) -> str:
+    return "-".join(_slug(p) for p in (area, sequence) if p and p != "Without Sequence") or "day-ahead"
 
 
 def _bare(text: str) -> str:

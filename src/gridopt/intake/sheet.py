@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +22,7 @@ ABSENT = ("", "-", "n/e", "n/a", "nd", "na", "nan", "null", "none", "unavailable
 """How exports write that there is no value."""
 ENCODINGS = ("utf-8-sig", "cp1252")
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 SEPARATORS = (";", "\t", ",")
 
 
@@ -49,6 +52,16 @@ def decoded(content: bytes) -> str:
         if "\0" not in text:
             return text
     raise Unreadable("it is no text")
+
+
+def json_of(text: str) -> Any:
+    """What a JSON text holds. Raises Unreadable."""
+    if SURROGATE.search(text):
+        raise Unreadable("the JSON is broken: it writes half a letter")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the JSON is broken: {error}") from error
 
 
 def sheet(text: str, separator: str | None = None, skip: int = 0) -> Sheet:
@@ -109,8 +122,10 @@ def numbers(column: Any, comma: bool = False, thousands: bool = False) -> tuple[
     is_absent = pc.is_in(pc.utf8_lower(text), value_set=pa.array(ABSENT))
     wrong = pc.sum(pc.invert(pc.or_(is_number, is_absent))).as_py() or 0
     values = pc.if_else(is_number, text, pa.scalar(None, pa.string())).cast(pa.float64())
-    found: Floats = np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)
-    return found, int(wrong)
+    found: Floats = np.array(values.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)
+    endless = np.isinf(found)  # 1e999
+    found[endless] = np.nan
+    return found, int(wrong) + int(endless.sum())
 
 
 def no_numbers(name: str, wrong: int) -> list[Finding]:

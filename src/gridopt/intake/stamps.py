@@ -1,9 +1,9 @@
 """Stamps as files write them → starts of intervals in UTC.
 
 A stamp without offset in local time has no meaning, one or two: clocks jump over an hour in spring and repeat one in
-autumn. The repeated hour is told apart by order: a stamp means the earliest instant that comes after the one before it.
-Where the file has the hour once only, nobody can know which of the two it is; it is then the first, and the second is
-a gap that is told.
+autumn. The repeated hour is told apart by order: where the clock goes back in the file, the second hour begins. Where
+the file has the hour once only, nobody can know which of the two it is; it is then the first, and the second is a gap
+that is told.
 """
 
 from __future__ import annotations
@@ -23,99 +23,110 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 NOWHERE = np.iinfo(np.int64).min
 """Stands for a stamp without meaning."""
+DAY_US = 86_400 * US
+AGES = tuple(int(np.datetime64(year, "us").astype(np.int64)) for year in ("1900", "2200"))
+"""A stamp before or after is a slip of the pen [µs]."""
 
 
-def local_to_utc(local: Instants, zone: str) -> tuple[Instants, list[Finding]]:
+def local_to_utc(local: Instants, zone: str, of: npt.NDArray[Any] | None = None) -> tuple[Instants, list[Finding]]:
     """UTC of naive local stamps [µs] in the order of the file; ``NOWHERE`` where clocks jump over a stamp.
 
-    A file that runs backwards is read from its end.
+    ``of`` (n,): whose each stamp is, where several series share a file: each has an order of its own. A series that
+    runs backwards is read from its end.
     """
-    if len(local) > 1 and np.median(np.diff(local)) < 0:
-        utc, findings = local_to_utc(local[::-1], zone)
-        return utc[::-1], findings
-    stamps = pa.array(local, pa.timestamp("us"))
-    early = _assumed(stamps, zone, "earliest")
-    late = _assumed(stamps, zone, "latest")
-    two = np.flatnonzero(early != late)
-    utc = early.copy()
-    if not len(two):
-        return utc, []
-    back = pc.local_timestamp(pa.array(early[two], pa.timestamp("us", zone))).cast(pa.int64()).to_numpy()
-    jumped = two[back != local[two]]
-    repeated = two[back == local[two]]
-    utc[jumped] = NOWHERE
-    for k in repeated:
-        before = _last(utc, int(k))
-        if before is not None and early[k] <= before:
-            utc[k] = late[k]
-    return utc, [*_jumped(local, jumped), *_repeated(local, utc, late, repeated)]
+    utc, findings = np.full(len(local), NOWHERE), []
+    known = local != NOWHERE
+    whose = np.zeros(len(local), np.int64) if of is None else np.unique(of, return_inverse=True)[1]
+    for one in np.unique(whose[known]):
+        rows = np.flatnonzero(known & (whose == one))
+        rows = rows[::-1] if len(rows) > 1 and np.median(np.diff(local[rows])) < 0 else rows
+        utc[rows], more = _in_order(local[rows], zone)
+        findings += more
+    return utc, findings
 
 
-def _assumed(stamps: Any, zone: str, which: str) -> Instants:
-    aware = pc.assume_timezone(stamps, zone, ambiguous=which, nonexistent=which)
-    found: Instants = np.asarray(aware.cast(pa.int64()).to_numpy())
-    return found
+def meanings(local: Instants, zone: str) -> tuple[Instants, Instants]:
+    """(n,) the earliest and the latest UTC of naive local stamps [µs]; ``NOWHERE`` where there is none."""
+    early, late = np.full((2, len(local)), NOWHERE)
+    known = np.flatnonzero(local != NOWHERE)
+    stamps = pa.array(local[known], pa.timestamp("us"))
+    for which, found in (("earliest", early), ("latest", late)):
+        aware = pc.assume_timezone(stamps, zone, ambiguous=which, nonexistent=which)
+        there = pc.local_timestamp(aware).cast(pa.int64()).to_numpy() == local[known]
+        found[known] = np.where(there, aware.cast(pa.int64()).to_numpy(), NOWHERE)
+    return early, late
 
 
-def _last(utc: Instants, k: int) -> int | None:
-    while k > 0:
-        k -= 1
-        if utc[k] != NOWHERE:
-            return int(utc[k])
-    return None
+def _in_order(local: Instants, zone: str) -> tuple[Instants, list[Finding]]:
+    early, late = meanings(local, zone)
+    utc, findings = early.copy(), []
+    jumped = np.flatnonzero(early == NOWHERE)
+    if len(jumped):
+        text = "a time that clocks jump over in spring"
+        first = stamp(int(local[jumped[0]]))
+        findings.append(Finding(Deed.REFUSED, "jumped-time", text, len(jumped), first))
+    repeated = np.flatnonzero(early != late)
+    nights = local[repeated] // DAY_US
+    for night in np.unique(nights):
+        rows = repeated[nights == night]
+        second, finding = _second(local[rows])
+        utc[rows] = np.where(second, late[rows], early[rows])
+        findings.append(finding)
+    return utc, findings
 
 
-def _jumped(local: Instants, jumped: Ints) -> list[Finding]:
-    if not len(jumped):
-        return []
-    text = "a time that clocks jump over in spring"
-    return [Finding(Deed.REFUSED, "jumped-time", text, len(jumped), stamp(int(local[jumped[0]])))]
+def _second(wall: Instants) -> tuple[Bools, Finding]:
+    """(n,) which stamps of the hour that clocks repeat are of its second time, and what is to be told of that."""
+    count, first = len(wall), stamp(int(wall[0]))
+    falls, stays = (np.flatnonzero(found) for found in (np.diff(wall) < 0, np.diff(wall) == 0))
+    if not len(falls) and not len(stays):
+        text = "the hour that clocks repeat in autumn is there once only: read as the first"
+        return np.zeros(count, bool), Finding(Deed.FLAGGED, "hour-once", text, 1, first)
+    begins = falls if len(falls) else stays
+    if len(begins) == 1:
+        text = "times of the hour that clocks repeat in autumn, told apart by their order"
+        return np.arange(count) > begins[0], Finding(Deed.REPAIRED, "repeated-hour", text, count, first)
+    text = "times of the hour that clocks repeat in autumn stand in no order: of two that are alike, the first is first"
+    order = np.argsort(wall, kind="stable")
+    begins = np.flatnonzero(np.append(True, np.diff(wall[order]) > 0))
+    nth = np.empty(count, np.int64)
+    nth[order] = np.arange(count) - np.repeat(begins, np.diff(np.append(begins, count)))
+    return nth % 2 == 1, Finding(Deed.FLAGGED, "hour-unordered", text, count, first)
 
 
-def _repeated(local: Instants, utc: Instants, late: Instants, repeated: Ints) -> list[Finding]:
-    """What was made of the hour that clocks repeat: told apart by order, or there once only."""
-    found, hour = [], 3600 * US
-    groups = np.split(repeated, np.flatnonzero(np.diff(local[repeated] // (6 * hour)) != 0) + 1)
-    for rows in groups:
-        if not len(rows):
-            continue
-        first = stamp(int(local[rows[0]]))
-        second = int((utc[rows] == late[rows]).sum())
-        if second:
-            text = "times of the hour that clocks repeat in autumn, told apart by their order"
-            found.append(Finding(Deed.REPAIRED, "repeated-hour", text, len(rows), first))
-        else:
-            text = "the hour that clocks repeat in autumn is there once only: read as the first"
-            found.append(Finding(Deed.FLAGGED, "hour-once", text, 1, first))
-    return found
+def lengths(stamps: Instants, usual_s: int | None = None, label: Label = "start") -> tuple[Ints, list[Finding]]:
+    """(n,) length of every interval [s]: the distance to the next start, or, of stamps that are ends, to the last end.
 
-
-def lengths(start: Instants, usual_s: int | None = None) -> tuple[Ints, list[Finding]]:
-    """(n,) length of every interval [s]: the distance to the next start, where that is one that intervals have there.
-
-    A gap is no long interval: a distance is a length only when one of its neighbours shares it, or ``usual_s`` says so.
+    A gap is no long interval: a distance is a length only when a neighbour shares it (two, where it is longer than
+    what is usual in the file), or ``usual_s`` says so.
     """
-    if len(start) < 2:
-        return np.full(len(start), usual_s or 0, np.int64), []
-    gaps = np.diff(start) // US
-    step = np.append(gaps, gaps[-1])
-    alike = (np.append(step[1:], 0) == step) | (np.append(0, step[:-1]) == step)
+    if len(stamps) < 2:
+        return np.full(len(stamps), usual_s or 0, np.int64), []
+    apart = np.diff(stamps) // US
+    size = np.diff(np.flatnonzero(np.concatenate([[True], np.diff(apart) != 0, [True]])))
+    alike = np.repeat(size, size)
+    values, counts = np.unique(apart, return_counts=True)
+    alike = alike > np.where(apart > values[np.argmax(counts)], 2, 1)
     if usual_s is not None:
-        alike |= step == usual_s
-    known = np.flatnonzero(alike)
-    if not len(known):
-        return np.full(len(start), int(usual_s or np.min(gaps)), np.int64), []
-    last = np.maximum.accumulate(np.where(alike, np.arange(len(step)), -1))
-    last[last < 0] = known[0]
-    found = np.where(alike, step, np.minimum(step, step[last]))
+        alike |= apart == usual_s
+    if not alike.any():
+        return np.full(len(stamps), int(usual_s or np.min(apart)), np.int64), []
+    found = _spread(apart, alike) if label == "start" else _spread(apart[::-1], alike[::-1])[::-1]
     findings = []
     changes = np.flatnonzero(np.diff(found) != 0)
     if len(changes):
         text = f"the step changes from {_minutes(int(found[changes[0]]))} to {_minutes(int(found[changes[0] + 1]))}"
-        findings.append(
-            Finding(Deed.REPAIRED, "step-changes", text, len(changes), utc_stamp(int(start[changes[0] + 1])))
-        )
-    return found.astype(np.int64), findings
+        first = utc_stamp(int(stamps[changes[0] + 1]))
+        findings.append(Finding(Deed.REPAIRED, "step-changes", text, len(changes), first))
+    return found, findings
+
+
+def _spread(apart: Ints, alike: Bools) -> Ints:
+    """(n + 1,) lengths from n distances: one that is no length becomes that of the last that is, and never longer."""
+    last = np.maximum.accumulate(np.where(alike, np.arange(len(apart)), -1))
+    last[last < 0] = np.argmax(alike)
+    found = np.where(alike, apart, np.minimum(apart, apart[last]))
+    return np.append(found, apart[last[-1]])
 
 
 def gaps(start: Instants, step_s: Ints) -> list[Finding]:
@@ -194,7 +205,7 @@ def _counted(number: int, what: str) -> str:
 def parsed(texts: Sequence[str], form: str) -> Instants:
     """Naive stamps in a ``strptime`` form → µs; ``NOWHERE`` for what is none."""
     found = pc.strptime(pa.array(texts, pa.string()), format=form, unit="us", error_is_null=True)
-    return np.asarray(found.cast(pa.int64()).fill_null(NOWHERE).to_numpy(zero_copy_only=False), np.int64)
+    return of_our_age(found.cast(pa.int64()).fill_null(NOWHERE).to_numpy(zero_copy_only=False))
 
 
 OFFSET = r":\d{2}(\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)$"
@@ -221,7 +232,13 @@ def iso(text: Any) -> Instants:
         stamps = kept.cast(kind)
     except pa.ArrowInvalid:  # the 31st of February
         stamps = pa.chunked_array([pa.array([_one(t, kind) for t in kept.to_pylist()], kind)])
-    return np.asarray(stamps.cast(pa.int64()).fill_null(NOWHERE).to_numpy(), np.int64)
+    return of_our_age(stamps.cast(pa.int64()).fill_null(NOWHERE).to_numpy())
+
+
+def of_our_age(us: npt.NDArray[Any]) -> Instants:
+    """Stamps [µs] of years that measurements are of; ``NOWHERE`` for the others."""
+    known = (us >= AGES[0]) & (us < AGES[1])
+    return np.where(known, np.where(known, us, 0).astype(np.int64), NOWHERE)
 
 
 def _one(text: str | None, kind: Any) -> Any:

@@ -45,7 +45,7 @@ from gridopt.intake.batch import (
     qualities,
 )
 from gridopt.intake.sheet import Sheet, Unreadable, decoded, needed, no_numbers, numbers, sheet
-from gridopt.intake.stamps import NOWHERE, gaps, is_aware, iso, lengths, local_to_utc, ordered, parsed, utc_stamp
+from gridopt.intake.stamps import NOWHERE, Label, gaps, is_aware, iso, lengths, local_to_utc, ordered, parsed, utc_stamp
 from gridopt.units import WIRE, unit_of
 from gridopt.written import report as written
 from gridopt.written.fields import Choice, FieldType, Flag, Number, Schema, Text, Texts, Whole, refuse
@@ -104,7 +104,7 @@ class Head(Section):
     time: Annotated[tuple[str, ...], OneOrTwo()] = Field(description="column with the time, or two: date and clock")
     form: Annotated[str | None, Text()] = Field(None, description="how it is written, where it is not ISO 8601")
     zone: Annotated[str, Zone()] = Field("UTC", description="zone of times without an offset")
-    label: Annotated[str, Choice(("start", "end"))] = Field("start", description="which end of its interval it names")
+    label: Annotated[Label, Choice(("start", "end"))] = Field("start", description="which end of its interval it names")
     step_min: Annotated[int | None, Whole(1, 1440)] = Field(None, description="usual length of an interval")
     instant: Annotated[bool, Flag()] = Field(False, description="values of an instant, not of an interval")
     decimal_comma: Annotated[bool, Flag()] = Field(False, description="whether numbers have decimal commas")
@@ -180,14 +180,14 @@ def read(content: bytes, name: str, mapping: Mapping) -> Batch:
     found = sheet(decoded(content), head.separator)
     columns = mapping.columns if head.by is None else (head.by, head.value)
     needed(found, *head.time, *columns)
-    utc, findings = _times(found, head)
+    names = None if head.by is None else found.columns[head.by].cast(pa.string())
+    utc, findings = _times(found, head, names)
     source = Path(name).stem
-    if head.by is None:
+    if names is None:
         texts = {column: found.columns[column] for column in mapping.columns}
         series, more = _series(mapping, utc, texts, source)
         return Batch(series, findings=merged([*found.findings, *findings, *more]))
     series = []
-    names = found.columns[head.by].cast(pa.string())
     for column in mapping.columns:
         rows = np.flatnonzero(pc.equal(names, column).to_numpy())
         if not len(rows):
@@ -211,7 +211,7 @@ def _series(mapping: Mapping, utc: Instants, texts: dict[str, Any], source: str)
     findings += more
     step_s = np.zeros(len(start), np.int64)
     if not head.instant:
-        step_s, more = lengths(start, head.step_min * 60 if head.step_min else None)
+        step_s, more = lengths(start, head.step_min * 60 if head.step_min else None, head.label)
         findings += more
         if head.label == "end":
             start = start - step_s * US
@@ -225,25 +225,19 @@ def _series(mapping: Mapping, utc: Instants, texts: dict[str, Any], source: str)
     return series, findings
 
 
-def _times(found: Sheet, head: Head) -> tuple[Instants, list[Finding]]:
-    """(n,) UTC of every row [µs], ``NOWHERE`` where it has none."""
+def _times(found: Sheet, head: Head, names: Any) -> tuple[Instants, list[Finding]]:
+    """(n,) UTC of every row [µs], ``NOWHERE`` where it has none; ``names``: what each is of, in a long table."""
     text = found.columns[head.time[0]].cast(pa.string())
     for more in head.time[1:]:
         text = pc.binary_join_element_wise(text, found.columns[more].cast(pa.string()), " ")
     text = pc.utf8_trim_whitespace(text)
     findings: list[Finding] = []
-    if head.form is not None:
-        local = parsed(text.to_pylist(), head.form)
-        utc = np.full(len(local), NOWHERE)
-        known = local != NOWHERE
-        utc[known], findings = local_to_utc(local[known], head.zone)
-    elif is_aware(text):
+    if head.form is None and is_aware(text):
         utc = iso(text)
     else:
-        local = iso(text)
-        utc = np.full(len(local), NOWHERE)
-        known = local != NOWHERE
-        utc[known], findings = local_to_utc(local[known], head.zone)
+        local = iso(text) if head.form is None else parsed(text.to_pylist(), head.form)
+        of = None if names is None else names.fill_null("").to_numpy(zero_copy_only=False)
+        utc, findings = local_to_utc(local, head.zone, of)
     lost = int((utc == NOWHERE).sum()) - sum(f.count for f in findings if f.code == "jumped-time")
     if lost:
         findings = [*findings, Finding(Deed.REFUSED, "no-time", "rows without a time that can be read", lost)]
