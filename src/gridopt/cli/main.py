@@ -42,6 +42,7 @@ COMMANDS = {
     "mandate": "mandate",
     "import": "intake",
     "forecast": "forecast",
+    "backtest": "backtest",
     "status": "intake",
     "schema": "scenario",
     "export-model": "export_model",
