@@ -17,6 +17,7 @@ from gridopt.model.inputs import Commitment, Flow, Group, Inputs, LinearRule, No
 from gridopt.model.schedule import Schedule
 from gridopt.solve.ladder import Solution, solve
 from gridopt.verify import Ledger, bill, replay, verify
+from gridopt.verify.outages import with_outages
 
 EXACT = Target(gap=1e-9, exact_gap=1e-9, exact_decisions=1_000_000, time_limit_s=300.0, exact_limit_s=300.0)
 """Until nothing is left of the gap: what is compared are optima."""
@@ -63,7 +64,7 @@ class Sketch:
             ports = {p.name: [place[d.at[k]] for d in some] for k, p in enumerate(family(name).ports)}
             user = columns(name, [d.given for d in some], self.axis)
             groups += make_groups(family(name), [d.id for d in some], user, ports, self.axis)
-        return Inputs(
+        inputs = Inputs(
             self.axis,
             tuple(nodes),
             tuple(groups),
@@ -72,6 +73,7 @@ class Sketch:
             tuple(sorted(self.rules, key=lambda r: r.name)),
             self.target,
         )
+        return with_outages(inputs)
 
     def device(self, name: str) -> Device:
         return next(d for d in self.devices if d.id == name)

@@ -185,6 +185,9 @@ class Family:
     """Turn in the baseline twin: 0 what is uncontrolled, 1 what runs by need, 2 engines led by heat, 3 heat stores,
     4 boilers and converters, 5 batteries, which see what is left over. Shedding goes the other way round."""
 
+    led_by: ClassVar[str] = ""
+    """Port whose node leads the device, as heat leads an engine: several then take their turns in a cascade."""
+
     @classmethod
     def prepare(cls, user: Mapping[str, Any], axis: Axis) -> Prepared:
         """User columns (n,)/(n, T) → block columns. The default passes every scalar and series through."""
@@ -224,7 +227,8 @@ class Family:
         """The baseline: what the device does today without a plan. Returns wanted ``commands``.
 
         ``surplus``: port → (n,) kW that the port's node has left over so far in this interval (negative = lacks),
-        counting the whole branch below the node.
+        counting the whole branch below the node. ``<port>_stored_kwh`` and ``<port>_room_kwh`` stand beside it: what
+        stores of the branch hold, and could still take.
         """
         return {}
 

@@ -352,6 +352,20 @@ def _comparison(
                 }
                 for b in by_rule.breaches
             ],
+            "broken_rules": [
+                {"name": b.name, "low": _finite(b.low), "high": _finite(b.high), "found": b.found, "by": b.by}
+                for b in by_rule.broken
+            ],
+            "refused": [
+                {
+                    "asset": r.asset,
+                    "variable": r.variable,
+                    **kpi.interval(inputs, r.first, r.last),
+                    "wanted": r.wanted,
+                    "did": r.did,
+                }
+                for r in by_rule.refused
+            ],
             "kpi": {
                 "nodes": kpi.node_kpis(inputs, by_rule.net_kw, by_rule.trace),
                 "assets": kpi.asset_kpis(inputs, by_rule.trace),
@@ -359,6 +373,10 @@ def _comparison(
         },
         "savings_eur": None if left is None else rule.of(*MONEY) - ledger.of(*MONEY),
     }
+
+
+def _finite(bound: float) -> float | None:
+    return bound if np.isfinite(bound) else None
 
 
 def _ends(inputs: Inputs, plan: Trace, rule: Trace, left: Line | None, price: Floats) -> list[dict[str, Any]]:
@@ -408,7 +426,8 @@ def _left_in_stores(solution: Solution, ledger: Ledger, by_rule: Twin) -> float 
     equal = bill(solution.assembly.inputs, schedule.net_kw, replay(solution.assembly.inputs, schedule))
     left = ledger.of(*MONEY) - equal.of(*MONEY) - max(equal.of("penalty") - ledger.of("penalty"), 0.0)
     # A day by rule that misses no more and breaks nothing is such a plan itself: the best one is no dearer.
-    is_plan = not by_rule.breaches and by_rule.ledger.of("penalty") <= ledger.of("penalty") + kpi.WORTH_EUR
+    obeyed = not (by_rule.breaches or by_rule.broken or by_rule.refused)
+    is_plan = obeyed and by_rule.ledger.of("penalty") <= ledger.of("penalty") + kpi.WORTH_EUR
     if is_plan and _emergency(solution.assembly, by_rule.trace) <= solution.emergency + kpi.SHORT:
         left = max(left, ledger.of(*MONEY) - by_rule.ledger.of(*MONEY))
     return left

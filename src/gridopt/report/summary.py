@@ -260,7 +260,7 @@ def _missed(shortfalls: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str
     return {
         (f["what"], f["id"], f["quantity"]): Missed(f["amount"], f["unit"])
         for f in shortfalls
-        if f["quantity"] != "end_short_kwh"
+        if not f["quantity"].startswith("end_short")
     }
 
 
@@ -447,18 +447,38 @@ def _lists(s: Mapping[str, Any], zone: ZoneInfo, everything: bool) -> Iterator[G
     def short(found: Sequence[Mapping[str, Any]], *kinds: str) -> list[str]:
         return [shortfall_words(f, zone) for f in found if f["kind"] in kinds]
 
-    rule = [f for f in s["baseline"]["shortfalls"] if f["quantity"] != "end_short_kwh"]
+    rule = [f for f in s["baseline"]["shortfalls"] if not f["quantity"].startswith("end_short")]
     for title, lines in (
         ("Goals that fall short, out of reach of any plan", short(s["shortfalls"], "emergency")),
-        ("Goals that fall short at a price; gridopt explain says which a plan could meet", short(s["shortfalls"], "penalty")),
+        (
+            "Goals that fall short at a price (gridopt explain: could a plan meet them?)",
+            short(s["shortfalls"], "penalty"),
+        ),
         ("Left for the next day, whose run takes it up: --from the folder of this one", _left_for_later(s)),
         ("Goals that running by rule would miss", short(rule, "emergency", "penalty")),
         ("Limits that bind, dearest first", _binding(s, zone, everything)),
         ("Limits that running by rule would exceed", breaches),
+        ("Your rules that running by rule would break", _broken_rules(s)),
+        ("Overrides that devices could not follow by rule", _refused(s, zone)),
         ("Notes", list(s["scenario"]["notes"])),
     ):
         if lines:
             yield _list(title, lines, everything)
+
+
+def _broken_rules(s: Mapping[str, Any]) -> list[str]:
+    """A rule on what only a plan has, such as starts so far, is named without an amount."""
+    return [
+        f"{b['name']}: " + ("not known by rule" if b["by"] is None else f"by {b['by']:.3g}")
+        for b in s["baseline"]["broken_rules"]
+    ]
+
+
+def _refused(s: Mapping[str, Any], zone: ZoneInfo) -> list[str]:
+    return [
+        f"{r['asset']}: {r['variable']} {_when(r, zone)}: {r['did']:.3g}, not {r['wanted']:.3g}"
+        for r in s["baseline"]["refused"]
+    ]
 
 
 def _left_for_later(s: Mapping[str, Any]) -> list[str]:

@@ -36,6 +36,7 @@ from gridopt.scenario.sections import Sections, read_sections
 from gridopt.scenario.series import Book
 from gridopt.scenario.tables import take_out
 from gridopt.scenario.weekly import each_day
+from gridopt.verify.outages import with_outages
 from gridopt.written.model import read_model
 from gridopt.written.toml import shown
 
@@ -90,7 +91,7 @@ class Scenario:
             if flows:
                 commitments.append(c if flows == c.flows else dataclasses.replace(c, flows=flows))
         inputs = Inputs(self.axis, self.nodes, self.groups, tuple(commitments), self.pins, self.rules, self.target)
-        return self.objective.on(inputs)
+        return self.objective.on(with_outages(inputs))
 
     def with_tables(self, tables: Iterable[AssetTable]) -> Scenario:
         """The same scenario with other user columns, for instance one parameter changed by ten per cent."""

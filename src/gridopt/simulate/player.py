@@ -35,7 +35,7 @@ class Player:
     @property
     def led_by(self) -> str:
         """The port whose node leads the device, where devices at one node take their turns; else ''."""
-        return str(getattr(self.group.family, "led_by", ""))
+        return self.group.family.led_by
 
     def begin(self) -> None:
         block = template(self.group.family, self.group.steps, self.group.options)
