@@ -113,9 +113,9 @@ def status(place: str | None, as_json: bool) -> None:
         raise UsageError("name the store with --store, or in GRIDOPT_STORE")
     store, now = SeriesStore.open(place), common.now()
     rows = [
-        (quantity, source, last, known)
+        (quantity, source, found.time, found.known)
         for quantity in store.quantities()
-        for source, (last, known) in sorted(store.last(quantity).items())
+        for source, found in sorted(store.last(quantity).items())
     ]
     if as_json:
         series = [

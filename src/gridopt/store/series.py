@@ -5,7 +5,7 @@
 A part holds rows of one UTC day: ``time`` (start of the interval, UTC), ``step_s``, ``source`` (a meter, a zone, a
 method), the value under the quantity's own name, ``quality``, and ``known``: when gridopt came to know the row. A value
 that is given again is another row; a reader sees the one known last, or last before the moment it asks about, so that
-no plan of the past sees its future.
+no plan of the past sees its future. Of two rows that were known at once, the one added last is a microsecond younger.
 
 A part is written aside and renamed, and named by its content: whoever dies leaves whole parts. What says nothing new
 is not kept: the same file taken in again adds nothing. ``compact`` joins the parts of a day; what it interrupts is seen
@@ -15,14 +15,16 @@ twice and counted once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +42,13 @@ DAY_US = 86_400_000_000
 TRIES = 5
 """How often a reader looks again when a part was joined into another under its eyes."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+TIE_US = 1000
+"""Rows of which one was known within this time of another were known at once."""
 DAMAGED = "{file} is damaged: {why}; move it away, and import its data again"
 
 Instants = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,15 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.time)
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Of a source: start and end of its last interval, and when gridopt last came to know any."""
+
+    time: datetime
+    end: datetime
+    known: datetime
 
 
 class SeriesStore:
@@ -104,23 +118,42 @@ class SeriesStore:
         return written
 
     def _unknown(self, quantity: str, day: int, part: Any) -> Any:
-        """The rows of a part that say anything else than what was known last."""
-        there = [self._read(p) for _, parts in self._parts(quantity, day, day + 1) for p in parts]
+        """The rows of a part that say anything else than what was known when they were, or that were not known then.
+
+        Of two that were known at once the one added last holds: it is known a microsecond later.
+        """
+        there = self._again(lambda: [self._read(p) for _, parts in self._parts(quantity, day, day + 1) for p in parts])
         if not there:
             return part
-        before = _latest(pa.concat_tables(there).sort_by([(name, "ascending") for name in ("source", "time", "known")]))
-        names = np.concatenate([_texts(before, "source"), _texts(part, "source")])
-        code = np.unique(names, return_inverse=True)[1]
-        time = np.concatenate([_instants(before, "time"), _instants(part, "time")]) - day * DAY_US
-        key = code * DAY_US + time
-        old, new = key[: before.num_rows], key[before.num_rows :]
-        order = np.argsort(old)
-        at = order[np.minimum(np.searchsorted(old, new, sorter=order), len(old) - 1)]
-        same = old[at] == new
+        before = pa.concat_tables(there)
+        both = pa.concat_tables([before, part])
+        code = np.unique(_texts(both, "source"), return_inverse=True)[1]
+        key = np.unique(code * DAY_US + _instants(both, "time") - day * DAY_US, return_inverse=True)[1]
+        known = _instants(both, "known")
+        n = before.num_rows
+        # What was known last when a row was: with the row's own moment counted in, and a little, as of ties before.
+        order = np.lexsort((known[:n], key[:n]))
+        rank = np.unique(np.concatenate([known, known + TIE_US]), return_inverse=True)[1].reshape(2, -1)
+        size = int(rank.max()) + 1
+        old, new = key[:n][order] * size + rank[0, :n][order], key[n:] * size + rank[1, n:]
+        place = np.searchsorted(old, new, side="right") - 1
+        at = order[np.maximum(place, 0)]
+        found = (place >= 0) & (key[at] == key[n:])
+        same = found.copy()
         for name in ("step_s", quantity, "quality"):
             a, b = (_texts(t, name) if name == "quality" else t[name].to_numpy() for t in (before, part))
             same &= (a[at] == b) | ((a[at] != a[at]) & (b != b))
-        return part.filter(pa.array(~same))
+        since = np.where(found, np.maximum(known[n:], known[at] + 1), known[n:])
+        column = part.schema.get_field_index("known")
+        later = part.set_column(column, part.schema.field(column), pa.array(since).cast(part.schema.field(column).type))
+        return later.filter(pa.array(~same))
+
+    def _again(self, look: Callable[[], T]) -> T:
+        """What a look at the parts finds, begun again where one was joined into another under its eyes."""
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(FileNotFoundError):
+                return look()
+        return look()
 
     def _put(self, quantity: str, day: int, part: Any) -> bool:
         """Write a part, if one of its content is not there."""
@@ -130,7 +163,7 @@ class SeriesStore:
             return False
         sink = io.BytesIO()
         pq.write_table(part, sink, compression="zstd")
-        aside = f"{folder}/.{name.rpartition('/')[2]}.new"
+        aside = f"{folder}/.{uuid.uuid4().hex}.new"
         try:
             self.files.create_dir(folder, recursive=True)
             with self.files.open_output_stream(aside) as out:
@@ -142,21 +175,25 @@ class SeriesStore:
 
     def compact(self, quantity: str, before: date) -> int:
         """Join the parts of each day before ``before``; how many parts went. Every version of a row stays."""
-        gone = 0
-        for day, parts in self._parts(quantity, None, (before - date(1970, 1, 1)).days):
-            if len(parts) < 2:
-                continue
-            schema = _schema(quantity)
-            joined = pa.concat_tables([self._read(p) for p in parts]).group_by(schema.names).aggregate([])
-            order = [(name, "ascending") for name in ("source", "time", "known")]
-            whole = joined.select(schema.names).sort_by(order).cast(schema)
-            self._put(quantity, day, whole)
-            kept = f"{self._folder(quantity, day)}/{_digest(whole, quantity)}.parquet"
-            for part in parts:
-                if part != kept:
+        last = (before - date(1970, 1, 1)).days
+        days = [day for day, _ in self._parts(quantity, None, last)]
+        return sum(self._again(functools.partial(self._join, quantity, day)) for day in days)
+
+    def _join(self, quantity: str, day: int) -> int:
+        parts = [p for _, found in self._parts(quantity, day, day + 1) for p in found]
+        if len(parts) < 2:
+            return 0
+        schema = _schema(quantity)
+        joined = pa.concat_tables([self._read(p) for p in parts]).group_by(schema.names).aggregate([])
+        order = [(name, "ascending") for name in ("source", "time", "known")]
+        whole = joined.select(schema.names).sort_by(order).cast(schema)
+        self._put(quantity, day, whole)
+        kept = f"{self._folder(quantity, day)}/{_digest(whole, quantity)}.parquet"
+        for part in parts:
+            if part != kept:
+                with contextlib.suppress(FileNotFoundError):  # another process joins the same day
                     self.files.delete_file(part)
-                    gone += 1
-        return gone
+        return sum(part != kept for part in parts)
 
     # --- reading ---
 
@@ -178,14 +215,7 @@ class SeriesStore:
         ``known_by``: as it was known then; nothing that was learned later is seen. Sorted by source and time.
         """
         first, last = (None if t is None else _us(t) for t in (start, end))
-        tables: list[Any] = []
-        for attempt in range(TRIES):
-            try:
-                tables = list(self._tables(quantity, first, last, sources, known_by))
-                break
-            except FileNotFoundError:
-                if attempt == TRIES - 1:
-                    raise
+        tables = self._again(lambda: list(self._tables(quantity, first, last, sources, known_by)))
         if not tables:
             return _rows(quantity, _schema(quantity).empty_table())
         table = pa.concat_tables(tables).sort_by(
@@ -218,18 +248,24 @@ class SeriesStore:
                 table = self._read(part)
                 yield table if condition is None else table.filter(condition)
 
-    def last(self, quantity: str) -> dict[str, tuple[datetime, datetime]]:
-        """Source → (start of its last interval, when it was known), over the last days that hold any."""
-        found: dict[str, tuple[datetime, datetime]] = {}
-        days = list(self._parts(quantity, None, None))
-        for _, parts in reversed(days[-7:]):
+    def last(self, quantity: str) -> dict[str, Latest]:
+        """Source → its last interval with a value, and when anything of it came; also of who fell silent."""
+        return self._again(lambda: self._last(quantity))
+
+    def _last(self, quantity: str) -> dict[str, Latest]:
+        found: dict[str, Latest] = {}
+        for _, parts in self._parts(quantity, None, None):
             for part in parts:
                 table = self._read(part)
                 held = table.filter(pc.is_finite(table[quantity]))
-                for row in held.group_by("source").aggregate([("time", "max"), ("known", "max")]).to_pylist():
-                    before = found.get(row["source"])
-                    if before is None or row["time_max"] > before[0]:
-                        found[row["source"]] = (row["time_max"], row["known_max"])
+                end = pc.add(held["time"], pc.multiply(held["step_s"].cast(pa.int64()), 10**6).cast(pa.duration("us")))
+                held = held.append_column("end", end)
+                for row in (
+                    held.group_by("source").aggregate([("time", "max"), ("end", "max"), ("known", "max")]).to_pylist()
+                ):
+                    old = found.get(row["source"], Latest(row["time_max"], row["end_max"], row["known_max"]))
+                    now = (row["time_max"], row["end_max"], row["known_max"])
+                    found[row["source"]] = Latest(*map(max, zip((old.time, old.end, old.known), now, strict=True)))
         return found
 
     def _folder(self, quantity: str, day: int) -> str:

@@ -82,10 +82,87 @@ def test_the_same_twice_adds_nothing(store: SeriesStore) -> None:
     assert store.add(rows([3, 5, 7], known=later)) == 1  # the new hour alone, on its own day
 
 
+def test_of_two_that_were_known_at_once_the_one_added_last_holds(store: SeriesStore) -> None:
+    """Whatever the parts are called, and also after they were joined; taken in again, neither adds anything."""
+    for n in range(8):
+        start = START + timedelta(days=n)
+        store.add(rows([3.0], start=start))
+        store.add(rows([4.0 + n], start=start))
+    assert store.read(PRICE).value.tolist() == [4.0 + n for n in range(8)]
+    store.compact(PRICE, date(2026, 2, 1))
+    assert store.read(PRICE).value.tolist() == [4.0 + n for n in range(8)]
+    assert store.add(rows([4.0])) == 0
+    assert store.read(PRICE, known_by=START + timedelta(seconds=1)).value.tolist() == [4.0 + n for n in range(8)]
+
+
+def test_that_it_was_known_earlier_is_new(store: SeriesStore) -> None:
+    """A history that was first taken in as if known since now is seen by the past once it is told since when."""
+    later = START + timedelta(days=30)
+    assert store.add(rows([3, 5], known=later)) == 1
+    assert store.add(rows([3, 4], known=START)) == 1
+    assert store.read(PRICE, known_by=START).value.tolist() == [3, 4]
+    assert store.read(PRICE).value.tolist() == [3, 5]
+    for known, values in ((START, [3, 4]), (later, [3, 5]), (later + timedelta(days=1), [3, 5])):
+        assert store.add(rows(values, known=known)) == 0
+
+
+def test_the_same_again_after_joining_adds_nothing(store: SeriesStore) -> None:
+    for n in range(3):
+        store.add(rows([1.0, 2.0 + n], known=START + timedelta(minutes=n)))
+    store.compact(PRICE, date(2026, 2, 1))
+    assert store.add(rows([1.0, 4.0], known=START + timedelta(hours=1))) == 0
+    assert len(parts(store)) == 1
+
+
+def test_who_fell_silent_is_still_told(store: SeriesStore) -> None:
+    store.add(rows([1.0], "gone"))
+    for n in range(20):
+        store.add(rows([1.0], "there", start=START + timedelta(days=n)))
+    found = store.last(PRICE)
+    assert found["gone"].time == START
+    assert found["gone"].end == START + timedelta(hours=1)
+    assert found["there"].time == START + timedelta(days=19)
+
+
+WORK = """
+import sys
+from datetime import date
+import numpy as np
+from gridopt.store.series import Rows, SeriesStore
+store, who = SeriesStore.open(sys.argv[1]), int(sys.argv[2])
+for n in range(30):
+    t = 20000 * 86_400_000_000 + (np.arange(10, dtype=np.int64) + 10 * n) * 1_000_000
+    source = ["both" if n % 2 else f"m{who}"] * 10
+    store.add(Rows("power_kw", source, t, np.full(10, 1), t / 1e6, ["good"] * 10, t + 1_000_000))
+    if n % 5 == 4:
+        store.compact("power_kw", date(2100, 1, 1))
+    found = store.read("power_kw", sources=[source[0]])
+    assert len(found) >= 10 * (n // 2 + 1), (len(found), n)
+    store.last("power_kw")
+"""
+
+
+def test_two_processes_write_read_and_join_the_same_days(tmp_path: Path) -> None:
+    children = [
+        subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path), str(who)], stderr=subprocess.PIPE, text=True)
+        for who in (1, 2)
+    ]
+    told = [child.communicate(timeout=120)[1] for child in children]
+    assert told == ["", ""]
+    store = SeriesStore.open(tmp_path)
+    found = store.read("power_kw")
+    assert {s: int((found.source == s).sum()) for s in set(found.source)} == {"both": 150, "m1": 150, "m2": 150}
+    assert np.array_equal(found.value, found.time / 1e6)
+    store.compact("power_kw", date(2100, 1, 1))
+    assert len(parts(store)) == 1
+    assert len(pq.read_table(parts(store)[0])) == 450
+    assert [p.name for p in Path(store.root).rglob(".*")] == []
+
+
 def test_missing_values_stay_missing(store: SeriesStore) -> None:
     store.add(rows([3, float("nan")]))
     assert np.isnan(store.read(PRICE).value[1])
-    assert store.last(PRICE)["fr"][0] == START
+    assert store.last(PRICE)["fr"].time == START
 
 
 def test_days_are_joined_and_every_version_kept(store: SeriesStore) -> None:
