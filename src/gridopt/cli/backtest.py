@@ -39,9 +39,9 @@ def backtest(
     scenario: str, first: datetime, last: datetime, out: Path, hour: float, every_h: float, meter: bool, workers: int,
     overlays: tuple[Path, ...], sets: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
-    """Live through past days again: by rule, by plans made of forecasts, and by perfect foresight.
+    """Show what plans would have saved.
 
-    Every plan knows only what was known when it was made. Inputs and results of each day stay in DIR, and a day that
+    Past days are lived through again: by rule, by plans made of forecasts, and by perfect foresight. Every plan knows only what was known when it was made. Inputs and results of each day stay in DIR, and a day that
     stands there is not done again: a command that was stopped goes on where it was.
     """
     common.quick_imports()
