@@ -41,8 +41,9 @@ def backtest(
 ) -> None:  # fmt: skip
     """Show what plans would have saved.
 
-    Past days are lived through again: by rule, by plans made of forecasts, and by perfect foresight. Every plan knows only what was known when it was made. Inputs and results of each day stay in DIR, and a day that
-    stands there is not done again: a command that was stopped goes on where it was.
+    Past days are lived through again: by rule, by plans made of forecasts, and by perfect foresight. Every plan knows
+    only what was known when it was made. Inputs and results of each day stay in DIR, and a day that stands there is not
+    done again: a command that was stopped goes on where it was.
     """
     common.quick_imports()
     from gridopt.jobs import backtest as job
