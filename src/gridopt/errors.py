@@ -5,7 +5,8 @@ GridoptError                      exit code
 ├── MistakesError                 10   files that people write; carries every Mistake found
 │   ├── ScenarioError             10   a scenario, a missing series among its mistakes
 │   ├── AdapterError              10   a device's adapter
-│   └── SiteError                 10   the devices of a site, and who may write to them
+│   ├── SiteError                 10   the devices of a site, and who may write to them
+│   └── MappingError              10   what the columns of a table are
 ├── UnboundedError                10   a price pays for a flow that nothing limits
 ├── DataError                     11   a run folder or a journal that is damaged, was changed, or is of another format
 ├── InfeasibleError               12   hard limits contradict each other; carries the Culprits in words
@@ -33,6 +34,7 @@ __all__ = [
     "GridoptError",
     "InfeasibleError",
     "InternalError",
+    "MappingError",
     "Mistake",
     "MistakesError",
     "NoPlanError",
@@ -103,6 +105,10 @@ class AdapterError(MistakesError):
 
 
 class SiteError(MistakesError):
+    pass
+
+
+class MappingError(MistakesError):
     pass
 
 

@@ -11,14 +11,17 @@ from gridopt import errors
 from gridopt.errors import (
     AdapterError,
     DataError,
+    DeviceError,
     FamilyError,
     GridoptError,
     InfeasibleError,
     InternalError,
+    MappingError,
     Mistake,
     MistakesError,
     NoPlanError,
     ScenarioError,
+    SiteError,
     SolverError,
     UnboundedError,
     UsageError,
@@ -27,8 +30,8 @@ from gridopt.errors import (
 
 CODES = {
     GridoptError: 1, InternalError: 1, FamilyError: 1, SolverError: 1, UsageError: 2, MistakesError: 10,
-    AdapterError: 10, ScenarioError: 10, UnboundedError: 10, DataError: 11, InfeasibleError: 12, NoPlanError: 13,
-    VerificationError: 15,
+    AdapterError: 10, ScenarioError: 10, SiteError: 10, MappingError: 10, UnboundedError: 10, DataError: 11,
+    InfeasibleError: 12, NoPlanError: 13, DeviceError: 14, VerificationError: 15,
 }  # fmt: skip
 
 

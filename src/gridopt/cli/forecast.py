@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def forecast(
     quantity: str, sources: tuple[str, ...], at: str | None, zone: str, place: str | None, as_json: bool
 ) -> None:
-    """Forecast a series of the store to the end of tomorrow.
+    """Forecast a series to the end of tomorrow.
 
     Several methods are tried on the last four weeks, each with what was known at the time; the best one is taken, and
     the plain reference (the same time last week) where none is clearly better. Quantiles and scores are kept in the

@@ -105,7 +105,7 @@ def _as_json(one: Taken) -> dict[str, Any]:
 @store_option
 @common.json_option
 def status(place: str | None, as_json: bool) -> None:
-    """Tell what the store holds, up to when, and since when it is known."""
+    """Tell what the store holds, and how old it is."""
     from gridopt.errors import UsageError
     from gridopt.store.series import SeriesStore
 

@@ -19,9 +19,9 @@ DAYS = 90
     )
 )
 def mandate() -> None:
-    """Let gridopt write to devices by itself: what, how far, until when.
+    """Let gridopt write to devices by itself.
 
-    `watch`, `nightly` and `run --push --live` act only under a mandate. A person signs it, it names devices and values,
+    A mandate says what, how far and until when. `watch` and `run --push --live` act only under one. A person signs it,
     and it ends. Changing it, or the site's devices.toml, undoes the signature.
     """
 
@@ -46,9 +46,9 @@ def key(file: Path, as_json: bool) -> None:
 
 @mandate.command(epilog=common.example("gridopt mandate new scenarios/haute-deule --approver energy-manager"))
 @click.argument("site")
-@click.option("--approver", required=True, help="who will sign, as devices.toml names them")
-@click.option("--days", default=DAYS, show_default=True, type=click.IntRange(1, 366), help="how long it holds")
-@click.option("--out", type=click.Path(path_type=Path), help="file to write; mandate.toml beside devices.toml")
+@click.option("--approver", required=True, help="Who will sign, as devices.toml names them.")
+@click.option("--days", default=DAYS, show_default=True, type=click.IntRange(1, 366), help="How long it holds.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; mandate.toml beside devices.toml.")
 @common.json_option
 def new(site: str, approver: str, days: int, out: Path | None, as_json: bool) -> None:
     """Write a mandate to begin with.
@@ -81,8 +81,8 @@ def new(site: str, approver: str, days: int, out: Path | None, as_json: bool) ->
 
 @mandate.command(epilog=common.example("gridopt mandate sign scenarios/haute-deule --key approver.key"))
 @click.argument("site")
-@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="the approver's private key")
-@click.option("--mandate", "file", type=click.Path(path_type=Path), help="its file; mandate.toml beside devices.toml")
+@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="The approver's private key.")
+@click.option("--mandate", "file", type=click.Path(path_type=Path), help="Its file; mandate.toml beside devices.toml.")
 @common.json_option
 def sign(site: str, key_file: Path, file: Path | None, as_json: bool) -> None:
     """Sign a mandate.
@@ -99,7 +99,7 @@ def sign(site: str, key_file: Path, file: Path | None, as_json: bool) -> None:
 
 @mandate.command(epilog=common.example("gridopt mandate show scenarios/haute-deule"))
 @click.argument("site")
-@click.option("--mandate", "file", type=click.Path(path_type=Path), help="its file; mandate.toml beside devices.toml")
+@click.option("--mandate", "file", type=click.Path(path_type=Path), help="Its file; mandate.toml beside devices.toml.")
 @common.json_option
 def show(site: str, file: Path | None, as_json: bool) -> None:
     """Show a mandate, if its signature holds.

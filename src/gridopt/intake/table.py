@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from gridopt.errors import MistakesError
+from gridopt.errors import MappingError
 from gridopt.intake.batch import (
     MISSING,
     OUT_OF_RANGE,
@@ -64,10 +64,6 @@ MESSAGES = COMMON | {
 
 class MappingReport(written.Report):
     messages = MESSAGES
-
-
-class MappingError(MistakesError):
-    """Every mistake of a mapping."""
 
 
 MappingReport.error = MappingError

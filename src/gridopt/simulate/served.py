@@ -470,7 +470,7 @@ class Served:
             case "A" if name == "current_max_a":
                 return self.behind.rated_kw / (self.behind.phases * PHASE_KV)
             case "A":
-                return abs(share)
+                return abs(share) / PHASE_KV
             case "V":
                 return NOMINAL_V + self._draw.uniform(-1.5, 1.5)
             case "Hz":

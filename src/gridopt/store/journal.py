@@ -33,6 +33,7 @@ WAIT_S = 5.0
 INTENT, RESULT = "intent", "result"
 
 SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS entry (
     seq INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, device TEXT, body TEXT NOT NULL, hash TEXT NOT NULL
 ) STRICT;
@@ -42,7 +43,11 @@ CREATE INDEX IF NOT EXISTS of_intent ON entry (json_extract(body, '$.intent')) W
 CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
 CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
 PRAGMA user_version = {FORMAT};
+COMMIT;
 """
+"""All of it or nothing: who dies here leaves an empty file, which the next makes a journal of."""
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises over a file that is damaged: of some damage it tells in words that are no text."""
 UNWRITABLE = "the journal {file} cannot be written: {why}; nothing is sent to a device without it"
 DAMAGED = "the journal {file} is damaged: {why}"
 
@@ -77,7 +82,7 @@ class Journal:
             db.execute("PRAGMA synchronous = FULL")
             _check_format(path, db, new=True)
             db.executescript(SCHEMA)
-        except (sqlite3.Error, OSError) as error:
+        except (*BROKEN, OSError) as error:
             raise DataError(UNWRITABLE, file=str(path), why=str(error)) from error
         journal = cls(path, db)
         journal._check_end()
@@ -91,7 +96,7 @@ class Journal:
         try:
             db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_S, isolation_level=None)
             _check_format(path, db, new=False)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise DataError(DAMAGED, file=str(path), why=str(error)) from error
         return cls(path, db)
 
@@ -171,7 +176,7 @@ class Journal:
                 if self._db.in_transaction:  # a full disk has rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
-        except (sqlite3.Error, OSError) as error:
+        except (*BROKEN, OSError) as error:
             raise DataError(UNWRITABLE, file=str(self.path), why=str(error)) from error
         return entry.seq
 
@@ -207,11 +212,14 @@ class Journal:
         with contextlib.suppress(DataError):
             for row in self._each("SELECT * FROM entry ORDER BY seq"):
                 seq, text, said = row[0], row[4], row[5]
+                if seq < expected:
+                    wrong.append(f"entry {seq} was put in")
+                    continue
                 if seq != expected:
                     wrong.append(f"entries {expected} to {seq - 1} are missing")
                 elif _hash_of(before, row) != said:
                     wrong.append(f"entry {seq} is not what was written")
-                elif not _is_json(text):
+                elif _body(text) is None:
                     wrong.append(f"entry {seq} cannot be read")
                 before, expected = said, seq + 1
             return wrong
@@ -227,15 +235,17 @@ class Journal:
             raise DataError(DAMAGED, file=str(self.path), why=why)
 
     def _entry(self, row: Sequence[Any]) -> Entry:
-        try:
-            return Entry(row[0], datetime.fromisoformat(row[1]), row[2], row[3], json.loads(row[4]), row[5])
-        except (ValueError, TypeError) as error:
-            raise DataError(DAMAGED, file=str(self.path), why=f"entry {row[0]} cannot be read") from error
+        body = _body(row[4])
+        with contextlib.suppress(ValueError, TypeError):
+            time = datetime.fromisoformat(row[1])
+            if body is not None and time.tzinfo is not None:
+                return Entry(row[0], time, row[2], row[3], body, row[5])
+        raise DataError(DAMAGED, file=str(self.path), why=f"entry {row[0]} cannot be read")
 
     def _each(self, query: str, *args: object) -> Iterator[Any]:
         try:
             yield from self._db.execute(query, args)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise DataError(DAMAGED, file=str(self.path), why=str(error)) from error
 
     def _rows(self, query: str, *args: object) -> list[Any]:
@@ -292,9 +302,10 @@ def _hash_of(before: str, row: Sequence[Any]) -> str:
     return hashlib.sha256(before.encode() + said.encode()).hexdigest()
 
 
-def _is_json(text: str) -> bool:
+def _body(text: str) -> dict[str, Any] | None:
+    """What an entry says; None where that is no JSON object."""
     try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
