@@ -35,6 +35,7 @@ class Loaded:
     tables: tuple[Any, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     limits_in: Mapping[str, str] = field(default_factory=dict)
+    resumed: None = None
 
     @property
     def inputs(self) -> Inputs:
