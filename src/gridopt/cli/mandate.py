@@ -56,7 +56,7 @@ def new(site: str, approver: str, days: int, out: Path | None, as_json: bool) ->
     SITE is a devices.toml or its folder. The mandate names every command that the site allows; take out what gridopt
     may not do by itself, then sign it.
     """
-    from datetime import UTC, datetime, timedelta
+    from datetime import timedelta
 
     from gridopt.devices import site as sites
     from gridopt.dispatch.mandate import FILE, UNWRITABLE, template
@@ -64,7 +64,7 @@ def new(site: str, approver: str, days: int, out: Path | None, as_json: bool) ->
 
     found = sites.load(site)
     place = out or found.file.with_name(FILE)
-    start = datetime.now(UTC).replace(microsecond=0)
+    start = common.now().replace(microsecond=0)
     try:
         with place.open("x", encoding="utf-8") as file:
             file.write(template(found, approver, start, start + timedelta(days=days)))
@@ -118,15 +118,18 @@ def _tell(found: object, as_json: bool) -> None:
     from gridopt.dispatch.mandate import Mandate
 
     assert isinstance(found, Mandate)
-    head = found.head
+    head, now = found.head, common.now()
     if as_json:
         grants = [{"device": d, "command": c, "low": g.low, "high": g.high} for (d, c), g in found.grants.items()]
         document = {"format": 1, "file": str(found.file), "digest": found.digest, "approver": head.approver}
         document |= {"planner": head.planner, "from": head.start.isoformat(), "until": head.until.isoformat()}
+        document |= {"holds": not found.when(now)}
         click.echo(common.document({**document, "rung": head.rung, "grants": grants}))
         return
     from_, until = (f"{time:%Y-%m-%d %H:%M}" for time in (head.start, head.until))
     click.echo(f"{found.file}: signed by {head.approver}, from {from_} until {until} UTC")
+    if found.when(now):
+        click.echo("Note: it does not hold now: " + ("it has ended" if now >= head.until else "it has not begun"))
     click.echo(f"the poorest plan that may be written: {head.rung}")
     for (device, command), grant in found.grants.items():
         what = command.replace("_", " ")

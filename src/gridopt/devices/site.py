@@ -31,7 +31,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import ipaddress
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -62,6 +64,7 @@ TLS_KEYS = ("ca", "certificate", "private_key")
 PARITIES = {"none": "N", "even": "E", "odd": "O"}
 PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 POLICIES = ("release", "keep")
+HOST = re.compile(r"[\w.-]+")
 KEY_LENGTH = 32
 SECONDS = Number(0, 1e7)
 
@@ -251,6 +254,17 @@ def _tighter(pick: Callable[..., Any], *said: Any) -> Any:
     return pick(numbers) if numbers else said[0]
 
 
+def _is_host(text: str) -> bool:
+    """Whether a name or an address, an IPv6 one with or without brackets."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" not in bare:
+        return bare == text and HOST.fullmatch(text) is not None
+    try:
+        return ipaddress.ip_address(bare).version == 6
+    except ValueError:
+        return False
+
+
 # --- loading ---------------------------------------------------------------------------------------------------------
 
 
@@ -355,7 +369,7 @@ class _Reader:
     def _host(self, name: str, way: str, text: str) -> tuple[str, int]:
         host, colon, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "")
         number = int(port) if port.isascii() and port.isdigit() else 0 if colon else TRANSPORTS[way]
-        if not host.strip("[]") or not 0 < number < 65536 or "/" in host:
+        if not _is_host(host) or not 0 < number < 65536:
             self.report.add(self._at("line", name, way), "not-host", where=f"line {name}", key=way, value=quoted(text))
         return host.strip("[]"), number
 

@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import Field
@@ -51,6 +53,8 @@ RUNGS = ("optimal", "within gap", "time-limited", "soft", "last plan", "device d
 LONGEST = timedelta(days=366)
 PURPOSE = b"gridopt mandate 1\0"
 """What is signed begins with it, so that a signature made for anything else is of no use here."""
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""A key that TOML takes without quotes."""
 PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 
 UNWRITABLE = "{file} cannot be written: {why}"
@@ -61,7 +65,7 @@ MESSAGES = SITE_MESSAGES | {
     "bad-signature": "the signature in {name} is not {approver}'s over this mandate and these devices: one of them was "
     "changed after it was signed; have it signed again",
     "no-approver": "{where}: {value} is not an approver of the site{hint}",
-    "same-person": "{where}: planner and approver are both {value}: two persons are needed",
+    "same-person": "{where}: planner and approver are both {value}, or have one key: two persons are needed",
     "too-long": "{where}: until lies more than a year after from; a mandate ends",
     "not-allowed": "{where}: the site does not let {device} take {command}; allow it there first",
     "no-grants": "the mandate allows nothing; write [device.NAME.COMMAND] with low and high",
@@ -108,10 +112,16 @@ class Mandate:
     head: Head
     grants: Mapping[tuple[str, str], Grant]
 
+    def when(self, now: datetime) -> str:
+        """Why it does not hold at an instant, or ""."""
+        if self.head.start <= now < self.head.until:
+            return ""
+        return f"the mandate holds from {_told(self.head.start)} until {_told(self.head.until)}"
+
     def check(self, device: str, command: str, value: float, rung: str, now: datetime) -> str:
         """Why it does not allow this write, or ""."""
-        if not self.head.start <= now < self.head.until:
-            return f"the mandate holds from {_told(self.head.start)} until {_told(self.head.until)}"
+        if why := self.when(now):
+            return why
         if rung not in RUNGS or RUNGS.index(rung) > RUNGS.index(self.head.rung):
             return f"the plan is {rung}; the mandate ends at {self.head.rung}"
         grant = self.grants.get((device, command))
@@ -138,7 +148,8 @@ def load(path: Path, site: Site) -> Mandate:
         return layer.file, layer.line(keys)
 
     data = dict(layer.data)
-    if data.pop("format", None) != 1:
+    said = data.pop("format", None)
+    if said != 1 or isinstance(said, bool):
         report.add(at("format"), "format-unknown", value=quoted(layer.data.get("format")))
     devices = data.pop("device", {})
     head = read_model(Head, data, "mandate", at, report)
@@ -158,12 +169,18 @@ def _check_head(head: Head, site: Site, at: Any, report: MandateReport) -> None:
     if head.approver not in site.approvers:
         hint = did_you_mean(head.approver, site.approvers, "there are") or "; name one there under [approver.NAME]"
         report.add(at("approver"), "no-approver", where="mandate", value=head.approver, hint=hint)
-    if head.planner == head.approver:
+    if head.planner is not None and _is_same(head.planner, head.approver, site):
         report.add(at("planner"), "same-person", where="mandate", value=head.approver)
     if head.until <= head.start:
         report.add(at("until"), "crossed", where="mandate", low="from", high="until")
     elif head.until - head.start > LONGEST:
         report.add(at("until"), "too-long", where="mandate")
+
+
+def _is_same(one: str, other: str, site: Site) -> bool:
+    """Whether two names are of one person: spelled alike, or with one key."""
+    keys = site.approvers.get(one), site.approvers.get(other)
+    return one.strip().casefold() == other.strip().casefold() or (keys[0] is not None and keys[0] == keys[1])
 
 
 def _grants(devices: Any, site: Site, at: Any, report: MandateReport) -> Iterable[tuple[tuple[str, str], Grant]]:
@@ -195,7 +212,7 @@ def _grants(devices: Any, site: Site, at: Any, report: MandateReport) -> Iterabl
 
 
 def _check_signature(path: Path, content: bytes, approver: str, site: Site, report: MandateReport) -> None:
-    beside = path.with_suffix(SIGNATURE)
+    beside = _beside(path)
     try:
         signature = bytes.fromhex(beside.read_text(encoding="ascii").strip())
     except FileNotFoundError:
@@ -207,6 +224,13 @@ def _check_signature(path: Path, content: bytes, approver: str, site: Site, repo
         Ed25519PublicKey.from_public_bytes(site.approvers[approver]).verify(signature, _message(content, site))
     except InvalidSignature:
         report.add((shown(path), None), "bad-signature", name=shown(beside), approver=approver)
+
+
+def _beside(path: Path) -> Path:
+    """Where the signature stands. Raises UsageError where that would be the mandate itself."""
+    if path.suffix == SIGNATURE:
+        raise UsageError("{file} is a signature; name the mandate, such as mandate.toml", file=str(path))
+    return path.with_suffix(SIGNATURE)
 
 
 def _message(content: bytes, site: Site) -> bytes:
@@ -248,7 +272,7 @@ def sign(path: Path, site: Site, key_file: Path) -> Mandate:
     Raises SiteError where the mandate is wrong, or the key is not its approver's; UsageError where there is no key.
     """
     key = _private_key(key_file)
-    beside, before = path.with_suffix(SIGNATURE), None
+    beside, before = _beside(path), None
     if beside.is_file():
         before = beside.read_bytes()
     try:
@@ -273,7 +297,7 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
         raise UsageError("{file} cannot be read: {why}", file=str(path), why=error.strerror or str(error)) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UsageError("{file} holds no private key: {why}", file=str(path), why=str(error)) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError("{file} holds no Ed25519 key; `gridopt mandate key` makes one", file=str(path))
@@ -285,7 +309,7 @@ def template(site: Site, approver: str, start: datetime, until: datetime) -> str
     lines = [
         "# What gridopt may write by itself. Take out what it may not, then: gridopt mandate sign",
         "format = 1",
-        f'approver = "{approver}"',
+        f"approver = {json.dumps(approver, ensure_ascii=False)}",
         f"from = {start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         f"until = {until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         'rung = "time-limited"                   # the poorest plan that may be written: ' + ", ".join(RUNGS),
@@ -295,5 +319,6 @@ def template(site: Site, approver: str, start: datetime, until: datetime) -> str
             write = device.whole(own)
             low, high = (0, len(write.states) - 1) if write.states else (write.low, write.high)
             lowest = min([low, *write.also]) if isinstance(low, (int, float)) else 0
-            lines += ["", f"[device.{name}.{write.command}]", f"low = {lowest:g}", f"high = {high:g}"]
+            key = name if BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+            lines += ["", f"[device.{key}.{write.command}]", f"low = {lowest:g}", f"high = {high:g}"]
     return "\n".join(lines) + "\n"

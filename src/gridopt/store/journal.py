@@ -297,15 +297,16 @@ def _hash(before: str, entry: Entry, text: str) -> str:
     return _hash_of(before, (entry.seq, _stamp(entry.time), entry.kind, entry.device, text))
 
 
-def _hash_of(before: str, row: Sequence[Any]) -> str:
-    said = json.dumps(list(row[:5]), separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(before.encode() + said.encode()).hexdigest()
+def _hash_of(before: object, row: Sequence[Any]) -> str:
+    """Of a row as it stands; in a damaged file a field may be of any type, and then the hash is another."""
+    said = json.dumps(list(row[:5]), separators=(",", ":"), ensure_ascii=False, default=repr)
+    return hashlib.sha256(str(before).encode() + said.encode()).hexdigest()
 
 
-def _body(text: str) -> dict[str, Any] | None:
+def _body(text: Any) -> dict[str, Any] | None:
     """What an entry says; None where that is no JSON object."""
     try:
         body = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return body if isinstance(body, dict) else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gridopt.devices import site
+from gridopt.devices.adapter import load, shipped
 from gridopt.devices.link.address import LineAddress
 from gridopt.errors import SiteError
 
@@ -87,6 +88,68 @@ def test_a_site(tmp_path: Path) -> None:
     assert found.group_of("meter") is None
     assert found.approvers == {"energy-manager": bytes(31) + b"\xff"}
     assert len(found.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("METER", "METER", 502),
+        ("meter.local.:1502", "meter.local.", 1502),
+        ("[::1]:1502", "::1", 1502),
+        ("::1", "::1", 502),
+        ("[fe80::1%eth0]", "fe80::1%eth0", 502),
+    ],
+)
+def test_an_address(tmp_path: Path, text: str, host: str, port: int) -> None:
+    address = site.load(written(tmp_path, f'format = 1\n[line.a]\ntcp = "{text}"\n' + METER)).lines["a"]
+    assert (address.host, address.port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "text", ["10.0.4.7:502:3", "a b:502", "user@meter:1", "[::1", "[::1]:", "[meter]:502", "[10.0.0.7]", ":502", "h:0"]
+)
+def test_what_is_no_address(tmp_path: Path, text: str) -> None:
+    (told,) = mistakes(tmp_path, f'format = 1\n[line.a]\ntcp = "{text}"\n' + METER)
+    assert told == f'devices.toml:3: line a: tcp "{text}" is not an address; write "10.0.4.7:502"'
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('tcp = "METER:502"', 'tcp = "meter."'),
+        ('tcp = "[::1]:502"', 'rtu_over_tcp = "0:0:0:0:0:0:0:1"'),
+        ('rtu = "/dev/ttyUSB0"', 'rtu = "/dev/../dev/ttyUSB0"'),
+    ],
+)
+def test_a_line_is_the_same_however_it_is_spelled(tmp_path: Path, first: str, second: str) -> None:
+    (told,) = mistakes(tmp_path, f"format = 1\n[line.a]\n{first}\n[line.b]\n{second}\n" + METER)
+    assert "line b: the same line as a" in told
+
+
+SAID = {"low": 0, "high": 10, "share_of": 10, "time_s": 60, "fallback": 0}
+"""What an installer says, where an adapter leaves it to them."""
+
+
+@pytest.mark.parametrize("name", [name for name, path in shipped().items() if load(path).writes])
+def test_every_adapter_that_ships_is_refreshed_thrice_before_its_fail_safe(name: str, tmp_path: Path) -> None:
+    """What the installer says is put in, and nothing is left open: bounds, or states; a time, and a refresh in it."""
+    adapter = load(shipped()[name])
+    text = 'format = 1\n[line.a]\ntcp = "127.0.0.1"\n[device.d]\nline = "a"\n' + f'adapter = "{name}"\n'
+    text += "" if adapter.link.stride is None else "part = 0\n"
+    by_command = {write.command: own for own, write in adapter.writes.items()}
+    for own in by_command.values():
+        write = adapter.writes[own]
+        text += f"[device.d.write.{own}]\n" + "".join(f"{key} = {SAID[key]}\n" for key in write.left_to_site)
+        text += "" if write.allowed else 'signed = { by = "x", on = 2026-01-01, why = "y" }\n'
+    device = site.load(written(tmp_path, text)).devices["d"]
+    assert set(device.writes) == set(by_command.values())
+    for own in device.writes:
+        whole = device.whole(own)
+        assert set(whole.left_to_site) <= {"share_of"}  # a site's share is asked of the device
+        assert whole.states or (isinstance(whole.low, float) and isinstance(whole.high, float))
+        if isinstance(whole.fail_safe.time_s, float):
+            assert whole.fail_safe.refresh_s is not None
+            assert 3 * whole.fail_safe.refresh_s <= whole.fail_safe.time_s + 1e-9
 
 
 def test_a_folder_holds_it(tmp_path: Path) -> None:

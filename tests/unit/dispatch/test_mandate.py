@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gridopt.devices import site as sites
 from gridopt.devices.site import Site
@@ -175,6 +178,75 @@ def test_unsigned_is_nothing(site: Site) -> None:
 def test_a_mistake_is_told_with_its_line(site: Site, old: str, new: str, told: str) -> None:
     (found,) = refused(site, TEXT.replace(old, new))
     assert found.startswith(told)
+
+
+@pytest.mark.parametrize("planner", ["Manager", " manager ", "MANAGER", "deputy"])
+def test_two_persons_are_two(site: Site, planner: str) -> None:
+    """Spelled otherwise, or under another name with the same key, they are one."""
+    key = site.approvers["manager"].hex()
+    site.file.write_text(site.file.read_text() + f'[approver.deputy]\npublic_key = "{key}"\n')
+    both = sites.load(site.file)
+    (told,) = refused(both, TEXT.replace('"manager"', f'"manager"\nplanner = "{planner}"'))
+    assert "two persons are needed" in told
+    assert signed(both, TEXT.replace('"manager"', '"manager"\nplanner = "desk"')).head.planner == "desk"
+
+
+@pytest.mark.parametrize("write", [lambda t: b"\xef\xbb\xbf" + t, lambda t: t.replace(b"\n", b"\r\n")])
+def test_what_windows_writes_is_signed_byte_for_byte(site: Site, write: Callable[[bytes], bytes]) -> None:
+    path = site.file.with_name("mandate.toml")
+    path.write_bytes(write(TEXT.encode()))
+    found = mandate.sign(path, site, site.file.with_name("approver.key"))
+    assert found.check("bat", "power", 10, "optimal", MAY) == ""
+    path.write_bytes(TEXT.encode())
+    with pytest.raises(SiteError, match="changed after it was signed"):
+        mandate.load(path, site)
+
+
+def test_a_link_is_signed_where_it_stands(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "real.toml").write_text(TEXT)
+    link = tmp_path / "mandate.toml"
+    link.symlink_to(tmp_path / "kept" / "real.toml")
+    assert mandate.sign(link, site, tmp_path / "approver.key").grants
+    assert (tmp_path / "mandate.sig").is_file()
+    (tmp_path / "kept" / "real.toml").write_text(TEXT.replace("high = 10", "high = 11"))
+    with pytest.raises(SiteError, match="changed after it was signed"):
+        mandate.load(link, site)
+
+
+def test_a_signature_is_no_mandate(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "mandate.sig"
+    path.write_text(TEXT)
+    with pytest.raises(UsageError, match="is a signature"):
+        mandate.sign(path, site, tmp_path / "approver.key")
+    assert path.read_text() == TEXT
+
+
+@pytest.mark.parametrize("form", ["rsa", "encrypted", "openssh", "raw"])
+def test_another_form_of_key_is_told(site: Site, form: str) -> None:
+    file = site.file.with_name("approver.key")
+    key = serialization.load_pem_private_key(file.read_bytes(), None)
+    plain, own = serialization.NoEncryption(), serialization.Encoding
+    forms: dict[str, bytes] = {
+        "rsa": rsa.generate_private_key(65537, 2048).private_bytes(own.PEM, serialization.PrivateFormat.PKCS8, plain),
+        "encrypted": key.private_bytes(
+            own.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+        ),
+        "openssh": key.private_bytes(own.PEM, serialization.PrivateFormat.OpenSSH, plain),
+        "raw": key.private_bytes(own.Raw, serialization.PrivateFormat.Raw, plain),
+    }
+    file.write_bytes(forms[form])
+    with pytest.raises(UsageError, match=r"holds no (private|Ed25519) key"):
+        signed(site)
+
+
+def test_a_mandate_to_begin_with_quotes_what_needs_it(site: Site) -> None:
+    text = (
+        site.file.read_text().replace("device.bat", 'device."bat a.b"').replace("approver.manager", "approver.'m \"x'")
+    )
+    site.file.write_text(text)
+    found = sites.load(site.file)
+    assert ("bat a.b", "power") in signed(found, mandate.template(found, 'm "x', MARCH, MAY)).grants
 
 
 def test_a_key_is_never_overwritten_nor_lent(site: Site) -> None:

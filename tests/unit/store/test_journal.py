@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -113,6 +115,81 @@ def test_who_changed_an_entry_is_seen(journal: Journal, statement: str, told: st
     journal.close()
     tamper(journal.path, statement)
     assert Journal.read(journal.path).verify()[0] == told
+
+
+@pytest.mark.parametrize("column", ["time", "kind", "device", "body", "hash"])
+@pytest.mark.parametrize("junk", ["x", "", "3", "[]", "[" * 100_000, "2026-01-15T12:00:00", b"\xff\xfe"])
+def test_whatever_stands_in_a_field_is_seen_and_never_a_traceback(
+    journal: Journal, column: str, junk: str | bytes
+) -> None:
+    for _ in range(3):
+        intend(journal)
+    journal.close()
+    db = sqlite3.connect(journal.path)
+    db.execute("DROP TRIGGER no_update")
+    db.execute(f"UPDATE entry SET {column} = CAST(? AS TEXT) WHERE seq = 2", (junk,))
+    db.commit()
+    db.close()
+    found = Journal.read(journal.path)
+    assert found.verify()
+    for look in (lambda: list(found.entries()), found.open_intents, lambda: found.last("intent", "bat-a")):
+        with contextlib.suppress(DataError):
+            look()
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("INSERT INTO entry VALUES (0, 't', 'alarm', NULL, '{}', 'h')", "entry 0 was put in"),
+        ("INSERT INTO entry VALUES (4, 't', 'alarm', NULL, '{}', 'h')", "entry 4 is not what was written"),
+        (
+            "UPDATE entry SET seq = 9 WHERE seq = 1; UPDATE entry SET seq = 1 WHERE seq = 2;"
+            "UPDATE entry SET seq = 2 WHERE seq = 9",
+            "entry 1 is not what was written",
+        ),
+    ],
+)
+def test_what_was_put_in_or_exchanged_is_seen(journal: Journal, statement: str, told: str) -> None:
+    for new in (1.0, 2.0, 3.0):
+        intend(journal, new=new)
+    journal.close()
+    tamper(journal.path, statement)
+    assert Journal.read(journal.path).verify()[0] == told
+
+
+def test_a_cut_end_is_seen_by_the_head(journal: Journal) -> None:
+    for new in (1.0, 2.0, 3.0):
+        intend(journal, new=new)
+    head = journal.head
+    journal.close()
+    tamper(journal.path, "DELETE FROM entry WHERE seq = 3")
+    cut = Journal.read(journal.path)
+    assert cut.verify() == []
+    assert head not in {e.hash for e in cut.entries()}
+
+
+def test_a_damaged_file_is_told(journal: Journal, tmp_path: Path) -> None:
+    for _ in range(20):
+        intend(journal)
+    journal.close()
+    whole, rng, told = journal.path.read_bytes(), random.Random(1), 0
+    path = tmp_path / "damaged.sqlite"
+    for _ in range(150):
+        content = bytearray(whole[: rng.randrange(len(whole))] if rng.random() < 0.2 else whole)
+        for _ in range(rng.choice((0, 1, 50))):
+            if content:
+                content[rng.randrange(len(content))] = rng.randrange(256)
+        path.write_bytes(content)
+        for way in (Journal.read, Journal.open):
+            try:
+                with way(path) as found:
+                    list(found.entries())
+                    found.open_intents()
+            except DataError:
+                told += 1
+        for more in tmp_path.glob("damaged.sqlite-*"):
+            more.unlink()
+    assert 20 < told < 300
 
 
 def test_a_journal_whose_end_was_changed_is_not_continued(journal: Journal) -> None:

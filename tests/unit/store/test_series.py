@@ -102,7 +102,7 @@ def test_that_it_was_known_earlier_is_new(store: SeriesStore) -> None:
     assert store.add(rows([3, 4], known=START)) == 1
     assert store.read(PRICE, known_by=START).value.tolist() == [3, 4]
     assert store.read(PRICE).value.tolist() == [3, 5]
-    for known, values in ((START, [3, 4]), (later, [3, 5]), (later + timedelta(days=1), [3, 5])):
+    for known, values in ((START, [3.0, 4.0]), (later, [3.0, 5.0]), (later + timedelta(days=1), [3.0, 5.0])):
         assert store.add(rows(values, known=known)) == 0
 
 
