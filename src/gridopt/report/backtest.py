@@ -27,7 +27,8 @@ LEAST_EUR = 1e-6
 
 @dataclass(frozen=True)
 class Share:
-    """``low``, ``high``: 95 % interval; None where there is nothing to capture, or too few days."""
+    """``low``, ``high``: 95 % interval. None where there is nothing to capture, or where that cannot be said: with too
+    few days, or where it is not sure that there is anything to capture."""
 
     value: float | None
     low: float | None
@@ -52,7 +53,9 @@ def captured(base: Floats, way: Floats, perfect: Floats) -> Share:
         return Share(value, None, None)
     drawn = blocks(len(base))
     below = possible[drawn].sum(1)
-    shares = saved[drawn].sum(1)[np.abs(below) > LEAST_EUR] / below[np.abs(below) > LEAST_EUR]
+    if (below * possible.sum() <= 0).any():
+        return Share(value, None, None)
+    shares = saved[drawn].sum(1) / below
     low, high = np.percentile(shares, COVER)
     return Share(value, float(low), float(high))
 

@@ -5,7 +5,8 @@ the grid; hard limits are kept by plain shedding. A command at what the forecast
 plan curtails nothing gives what the sun gives.
 
 A battery may instead follow its meter (``worth``): between plans its own controller weighs each kWh against what the
-plan says a kWh in store is worth, and keeps to the planned power where that makes no difference:
+plan says a kWh in store is worth. Where that makes no difference it keeps to the planned power, but rather stores than
+gives away:
 
     x[t] = argmin  cost(net[t] + x) - worth[t] * (efficiency_in * max(x, 0) - max(-x, 0) / efficiency_out) * step_h
 """
@@ -92,9 +93,17 @@ def _by_meter(scene: Scene, inputs: Inputs, q: Player, worth: Floats) -> Values:
         wear = getattr(p, "wear_eur_per_kwh", np.zeros(q.group.n))[k] * np.maximum(-points, 0.0)
         cost = [_cost(inputs, rest + path * x, t) for x in points] + p.step_h * (wear - worth[k] * stored)
         best = np.flatnonzero(cost <= cost.min() + TIE_EUR)
-        chosen[k] = points[best[np.abs(points[best] - planned[k]).argmin()]]
+        chosen[k] = _of_equal(points[best], float(planned[k]), kinks)
         net = rest + path * chosen[k]
     return {"charge_kw": np.maximum(chosen, 0.0), "discharge_kw": np.maximum(-chosen, 0.0)}
+
+
+def _of_equal(points: Floats, planned: float, kinks: Sequence[float]) -> float:
+    """The planned power, or the nearest to it; but what would be given away is rather kept, while that costs nothing:
+    the sun may fail later."""
+    nearest = float(points[np.abs(points - planned).argmin()])
+    stored = [x for x in points if nearest < x <= max(kinks) + FULL_SHARE]
+    return float(max(stored, default=nearest))
 
 
 def _cost(inputs: Inputs, net: Floats, t: int) -> float:

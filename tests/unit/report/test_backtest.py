@@ -27,6 +27,14 @@ def test_few_days_have_no_interval() -> None:
     assert share.high is None
 
 
+def test_where_it_is_not_sure_that_there_is_anything_to_save_the_share_has_no_interval() -> None:
+    possible = np.where(np.arange(56) < 28, 1.0, -0.9)
+    share = captured(possible, 0.5 * possible, np.zeros(56))
+    assert share.value == pytest.approx(0.5)
+    assert share.low is None
+    assert share.high is None
+
+
 def test_blocks_are_of_consecutive_days() -> None:
     drawn = blocks(30, draws=50)
     assert drawn.shape == (50, 30)

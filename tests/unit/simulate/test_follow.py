@@ -81,7 +81,8 @@ def test_a_roof_that_is_not_curtailed_gives_what_the_sun_gives() -> None:
         (0.0, 3.0, 0.01, 0.0, -5.0),  # worth less than it sells for: given away
         (2.0, 0.0, 0.20, -1.0, -1.0),  # no difference: as planned
         (2.0, 0.0, 0.20, 1.5, 1.5),
-        (0.0, 3.0, 0.05, 2.0, 2.0),
+        (0.0, 3.0, 0.05, 2.0, 3.0),  # nor here, but what would be given away may be needed: kept
+        (0.0, 3.0, 0.05, 4.0, 3.0),  # planned for more sun: nothing is bought to keep to it
     ],
 )
 def test_a_meter_weighs_what_it_sees_against_the_worth_of_what_is_stored(
