@@ -58,7 +58,7 @@ def list_(kind: str | None, as_json: bool) -> None:
         (a.header.kind, a.name, f"{a.header.maker} {a.header.model}", a.header.quality, str(len(a.points)), _writes(a))
         for a in found
     ]
-    click.echo(_table(("kind", "adapter", "device", "proven", "points", "commands"), rows))
+    click.echo(common.table(("kind", "adapter", "device", "proven", "points", "commands"), rows))
     if not all(w.allowed for a in found for w in a.writes.values()):
         click.echo(f"* {UNKNOWN}: written only with a person's signature")
     common.hints(["gridopt device check NAME    what one of them holds, and its worked checks"])
@@ -83,7 +83,7 @@ def check(file: str, as_json: bool) -> None:
         return
     counts = common.count(len(adapter.points), "point"), common.count(len(adapter.writes), "command")
     click.echo(f"{adapter.name}: no mistakes; {', '.join(counts)}, {common.count(len(results), 'worked check')}")
-    click.echo(_table(("check", "given", "means"), [(r.of, r.given, r.means) for r in results]))
+    click.echo(common.table(("check", "given", "means"), [(r.of, r.given, r.means) for r in results]))
     for name, write in adapter.writes.items():
         if not write.allowed:
             click.echo(f"Note: {name}: {UNKNOWN}; written only with a person's signature")
@@ -145,7 +145,7 @@ def scan(at: str, units: str, rtu: bool, baud: int, parity: str, as_json: bool) 
         click.echo(f"unit {number}: {_scan_words(one)}")
         if one.fits:
             rows = [(fit.adapter, str(fit.sure), "; ".join(fit.evidence)) for fit in one.fits]
-            click.echo(_table(("adapter", "fit", "because"), rows))
+            click.echo(common.table(("adapter", "fit", "because"), rows))
     fits = [(n, s.fits[0].adapter) for n, s in found.items() if s.fits]
     if fits:
         common.hints([f"gridopt device read {name} --at {at} --unit {n}" for n, name in fits])
@@ -328,7 +328,7 @@ def _readings(
             point = target.adapter.points[r.quantity]
             cells = (_shown_value(r.value, point.codec.type), point.unit, str(r.quality), r.why)
             lines.append((f"{r.time:%H:%M:%S}", *((r.device,) if several else ()), r.quantity, *cells))
-    return _table(head, lines) + ("\n" if watched else "") if lines else ""
+    return common.table(head, lines) + ("\n" if watched else "") if lines else ""
 
 
 def _in_order(target: Target, found: Swept) -> list[Reading]:
@@ -436,10 +436,3 @@ def _shown(path: Path) -> str:
     from gridopt.written.toml import shown
 
     return shown(path)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns that line up, whatever reads them."""
-    widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
-    return "\n".join(lines)

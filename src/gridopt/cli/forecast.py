@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gridopt.cli import common
-from gridopt.cli.intake import store_option, table
+from gridopt.cli.intake import store_option
 
 if TYPE_CHECKING:
     from gridopt.jobs.forecast import Made
@@ -68,7 +69,7 @@ def _tell(one: Made, quantity: str) -> None:
         for name, s in sorted(one.choice.scores.items(), key=lambda item: item[1].pinball)
     ]
     click.echo(f"{one.source}: {quantity} by {one.choice.name}, {one.grid.count} steps kept")
-    click.echo(table(head, rows))
+    click.echo(common.table(head, rows))
     if one.choice.name == REFERENCE:
         click.echo("the reference: no other method was clearly better")
 
@@ -77,11 +78,16 @@ def _as_json(one: Made, now: datetime) -> dict[str, Any]:
     from gridopt.forecast.score import QUANTILES
 
     scores = {
-        n: {"days": s.days, "values": s.values, "mae": s.mae, "pinball": s.pinball}
+        n: {"days": s.days, "values": s.values, "mae": _known(s.mae), "pinball": _known(s.pinball)}
         for n, s in one.choice.scores.items()
     }
-    quantiles = {f"p{round(100 * q):02}": list(v) for q, v in zip(QUANTILES, one.value, strict=True)}
+    quantiles = {f"p{round(100 * q):02}": [_known(x) for x in v] for q, v in zip(QUANTILES, one.value, strict=True)}
     grid = {"first": int(one.grid.first), "step_s": one.grid.step_s, "count": one.grid.count}
     return {"source": one.source, "method": one.choice.name, "issued": now.isoformat(), **grid, "scores": scores} | {
         "quantiles": quantiles
     }
+
+
+def _known(value: float) -> float | None:
+    """A number as JSON has it; null where nothing is known."""
+    return None if math.isnan(value) else float(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +130,7 @@ def status(place: str | None, as_json: bool) -> None:
         (q, s, f"{last:%Y-%m-%d %H:%M}", _age((now - last).total_seconds()), f"{known:%Y-%m-%d %H:%M}")
         for q, s, last, known in rows
     ]
-    click.echo(table(("quantity", "source", "last interval (UTC)", "age", "known since"), told))
+    click.echo(common.table(("quantity", "source", "last interval (UTC)", "age", "known since"), told))
 
 
 def _age(seconds: float) -> str:
@@ -141,9 +140,3 @@ def _age(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
-    return "\n".join(lines)

@@ -66,11 +66,11 @@ def calendar(past: Past, target: Grid) -> Floats:
     grid = past.grid
     first = past.issued - CALENDAR_WEEKS * WEEK_S
     recent = ~np.isnan(past.value) & (grid.times >= first)
-    key = grid.weekday * 1000 + grid.slot
-    size = 7 * 1000 + 1000
+    slots = -(-DAY_S // grid.step_s)
+    key, size = grid.weekday * slots + grid.slot, 7 * slots
     total = np.bincount(key[recent], past.value[recent], size)
     count = np.bincount(key[recent], minlength=size)
-    wanted = target.weekday * 1000 + target.slot
+    wanted = target.weekday * slots + target.slot
     return np.where(count[wanted] > 0, total[wanted] / np.maximum(count[wanted], 1), np.nan)
 
 

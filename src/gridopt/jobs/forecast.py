@@ -18,6 +18,7 @@ from gridopt.store.series import Rows, SeriesStore
 
 PREFIX = "forecast_"
 LOOK_BACK = timedelta(days=TRAIN_DAYS + 60)
+NO_STEP = "{source} has values of {step}; forecasts are of intervals that fill an hour: name other series with --source"
 DAYS = 2
 """A forecast reaches from the next step to the end of tomorrow."""
 
@@ -33,7 +34,10 @@ class Made:
 
 
 def make(store: SeriesStore, quantity: str, sources: Sequence[str], now: datetime, zone: str) -> list[Made]:
-    """Forecasts from ``now`` to the end of tomorrow, from what was known then. Raises DataError where nothing was."""
+    """Forecasts from ``now`` to the end of tomorrow, from what was known then.
+
+    Raises DataError where nothing was, or where a series is not of intervals that fill an hour.
+    """
     rows = store.read(quantity, now - LOOK_BACK, now + timedelta(days=DAYS + 1), sources or None, known_by=now)
     if not len(rows):
         named = f" of {', '.join(sources)}" if sources else ""
@@ -45,6 +49,8 @@ def _one(rows: Rows, source: str, now: datetime, zone: str) -> Made:
     of = np.asarray(rows.source) == source
     times, steps, value = rows.time[of] // US, rows.step_s[of], rows.value[of]
     step_s = int(np.median(steps))
+    if not 0 < step_s <= 3600 or 3600 % step_s:
+        raise DataError(NO_STEP, source=source, step=f"{step_s} s" if step_s else "an instant")
     issued = int(now.timestamp())
     first = int(times[0] // step_s * step_s)
     grid = Grid(first, step_s, max((issued - first) // step_s, 0), zone)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from gridopt.store.series import SeriesStore
+from gridopt.store.series import Rows, SeriesStore
 
 Call = Callable[..., Result]
 MAPPING = 'format = 1\ntime = "t"\n[column.kw]\nquantity = "power_kw"\nsource = "school"\n'
@@ -47,6 +47,25 @@ def test_it_is_told(cli: Call, store: str) -> None:
     result = cli("forecast", "power_kw", "--store", store, "--at", "2026-02-26T12:00")
     assert "school: power_kw by last-week, 36 steps kept" in result.stdout
     assert "the reference: no other method was clearly better" in result.stdout
+
+
+def test_what_is_known_of_nothing_is_null(cli: Call, tmp_path: Path) -> None:
+    store, hours = SeriesStore.open(tmp_path), np.arange(48) * 3_600_000_000
+    known = np.full(48, 48 * 3_600_000_000)
+    store.add(Rows("power_kw", ["m"] * 48, hours, np.full(48, 3600), np.full(48, np.nan), ["missing"] * 48, known))
+    result = cli("forecast", "power_kw", "--store", str(tmp_path), "--at", "1970-01-03T12:00Z", "--json")
+    assert result.exit_code == 0
+    assert set(json.loads(result.stdout)["made"][0]["quantiles"]["p50"]) == {None}
+
+
+@pytest.mark.parametrize(("step_s", "told"), [(0, "values of an instant"), (86_400, "86400 s"), (420, "420 s")])
+def test_what_is_not_of_intervals_is_told(cli: Call, tmp_path: Path, step_s: int, told: str) -> None:
+    day = np.arange(3) * 86_400_000_000
+    rows = Rows("power_kw", ["m"] * 3, day, np.full(3, step_s), np.ones(3), ["good"] * 3, day)
+    SeriesStore.open(tmp_path).add(rows)
+    result = cli("forecast", "power_kw", "--store", str(tmp_path), "--at", "1970-01-04T12:00Z")
+    assert result.exit_code == 11
+    assert told in result.stderr
 
 
 @pytest.mark.parametrize(
