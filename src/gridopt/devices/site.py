@@ -234,7 +234,9 @@ def _joined(write: Command, own: SiteWrite) -> Command:
     fail_safe = write.fail_safe
     safe = {k: v for k, v in (("time_s", own.time_s), ("fallback", own.fallback)) if v is not None}
     time = safe.get("time_s", fail_safe.time_s)
-    if isinstance(time, float) and (fail_safe.refresh_s is None or 3 * fail_safe.refresh_s > time):
+    late = fail_safe.refresh_s is None or (isinstance(time, float) and 3 * fail_safe.refresh_s > time)
+    chosen = own.time_s is not None and fail_safe.timer is not None  # a time that we set is refreshed by its third
+    if isinstance(time, float) and (late or chosen):
         safe["refresh_s"] = time / 3
     return write.model_copy(
         update={

@@ -186,7 +186,18 @@ class Bound:
     raises: bool = False
 
 
-def together(changes: Sequence[Change], places: Sequence[Place], bounds: Sequence[Bound]) -> list[str]:
+def beyond(b: Bound) -> str:
+    """Why a device must not be told what would move its state on, or "". It alone waits, the others go on."""
+    if not (b.lowers or b.raises):
+        return ""
+    if b.value is None:
+        return f"{b.quantity} is not known, and must stay within {b.low:g}..{b.high:g}"
+    if (b.lowers and b.value <= b.low) or (b.raises and b.value >= b.high):
+        return f"{b.quantity} is {b.value:g}, and must stay within {b.low:g}..{b.high:g}"
+    return ""
+
+
+def together(changes: Sequence[Change], places: Sequence[Place]) -> list[str]:
     """What the whole set would break. Asked before the first write: where anything is said, nothing is sent.
 
     A node that is over its limit already may be relieved. One whose power is not known takes no rise.
@@ -200,17 +211,7 @@ def together(changes: Sequence[Change], places: Sequence[Place], bounds: Sequenc
     for place in places:
         moved = [c for c in changes if place.node in c.nodes]
         found += _at_node(place, sum(c.after_kw - c.before_kw for c in moved))
-    for b in bounds:
-        if b.value is None:
-            if b.lowers or b.raises:
-                found.append(f"{b.device}: {b.quantity} is not known, and must stay within {_span(b)}")
-        elif (b.lowers and b.value <= b.low) or (b.raises and b.value >= b.high):
-            found.append(f"{b.device}: {b.quantity} is {b.value:g}, and must stay within {_span(b)}")
     return found
-
-
-def _span(b: Bound) -> str:
-    return f"{b.low:g}..{b.high:g}"
 
 
 def _at_node(place: Place, rise_kw: float) -> list[str]:

@@ -105,6 +105,7 @@ class Holder:
         self._turn = Turn({})
         self._levers: dict[str, _Grip] = {}
         self._noted = ""
+        self._beyond: dict[str, str] = {}
 
     # --- beginning ---
 
@@ -244,16 +245,31 @@ class Holder:
     def _checked_together(
         self, orders: dict[tuple[str, str], Order | None], step: int | None, moment: Moment
     ) -> dict[tuple[str, str], Order | None]:
-        """The orders, or, where the whole set would break something, those that change nothing."""
+        """The orders, each where its device's own state allows it; where the whole set would break something, none.
+
+        What is not to be sent stands as it stood.
+        """
+        if step is None:
+            return orders
         new = [c for c in self.channels if (o := orders[c.key]) is not None and c.standing != o.value]
-        if not new or step is None:
+        for c in tuple(new):
+            why = next((w for b in self._bounds_of(c, orders[c.key]) if (w := envelope.beyond(b))), "")
+            if why != self._beyond.get(c.site.name, ""):
+                self._beyond[c.site.name] = why
+                if why:
+                    self.journal.note(
+                        moment.now, "refused", c.site.name, why=why, plan=self.plan.id if self.plan else None
+                    )
+            if why:
+                new.remove(c)
+                self._keep(c, orders, why)
+        if not new:
             return orders
         limits, power = self.network.limits(step), self._power()
         # Where nobody meters, the plan vouches for its own limits.
         places = [Place(n, power[n], x.import_max_kw, x.export_max_kw) for n, x in limits.items() if n in power]
         changes = [change for c in new if (change := self._change(c, orders[c.key]))]
-        bounds = [b for c in new for b in self._bounds_of(c, orders[c.key])]
-        broken = envelope.together(changes, places, bounds)
+        broken = envelope.together(changes, places)
         if not broken:
             return orders
         why = "; ".join(broken)
@@ -261,11 +277,16 @@ class Holder:
             self._noted = why
             self.journal.note(moment.now, "refused", why=why, plan=self.plan.id if self.plan else None)
         for c in new:
-            order = orders[c.key]
-            held = c.standing if c.standing is not None else c.record.standing
-            orders[c.key] = None if held is None or order is None else replace(order, value=held)
-            c.wait(order, f"the whole set is not sent: {why}")
+            self._keep(c, orders, f"the whole set is not sent: {why}")
         return orders
+
+    @staticmethod
+    def _keep(channel: Channel, orders: dict[tuple[str, str], Order | None], why: str) -> None:
+        """A device waits as it stands."""
+        order = orders[channel.key]
+        held = channel.standing if channel.standing is not None else channel.record.standing
+        orders[channel.key] = None if held is None or order is None else replace(order, value=held)
+        channel.wait(order, why)
 
     def _change(self, channel: Channel, order: Order | None) -> Change | None:
         grip = self._levers.get(channel.site.name) or _grip(channel, self.network)

@@ -175,6 +175,12 @@ def test_what_the_adapter_leaves_to_the_site_is_put_in(tmp_path: Path) -> None:
     assert current.fail_safe.refresh_s <= 20
 
 
+def test_a_longer_timer_is_refreshed_less_often(tmp_path: Path) -> None:
+    text = WHOLE.replace("interval_s = 5", "interval_s = 5\ntime_s = 300")
+    power = site.load(written(tmp_path, text)).devices["battery"].whole("power")
+    assert (power.fail_safe.time_s, power.fail_safe.refresh_s) == (300, 100)
+
+
 def test_a_signature_stands_for_an_unknown_fail_safe(tmp_path: Path) -> None:
     text = """
         format = 1

@@ -230,6 +230,22 @@ def test_ds05_a_battery_at_its_floor_is_not_discharged(tmp_path: Path) -> None:
     assert status(b) is Status.CONFIRMED
 
 
+def test_ds36_a_state_that_is_not_known_stops_its_own_device_alone(tmp_path: Path) -> None:
+    b = bench(tmp_path, BATTERY + CHARGER)
+    b.plants["bat"].content = 0.1
+    holder = b.holder()
+
+    async def go() -> None:
+        plan = a_plan({BAT: [-5.0], ("car", "current"): [6.0]})
+        holder.follow(plan, network(b, math.inf, [Keep("bat", "soc", 0.1, 0.9)]))
+        await turns(holder, 10)
+
+    run(go())
+    assert status(b) is Status.REFUSED
+    assert status(b, "car") is Status.CONFIRMED
+    assert b.writes("car") > 0
+
+
 # --- before a write ---------------------------------------------------------------------------------------------------
 
 
