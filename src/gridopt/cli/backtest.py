@@ -58,7 +58,7 @@ def backtest(
 
 def words(doc: Mapping[str, Any]) -> str:
     """The record for people."""
-    from gridopt.cli.intake import table
+    from gridopt.cli.common import table
 
     head = ("", "EUR", "bought kWh", "sold kWh", "CO2 kg", "peak kW", "unserved kWh", "captured", "95 %", "plans")
     rows = [(way, *_figures(way, said, doc)) for way, said in doc["ways"].items()]
