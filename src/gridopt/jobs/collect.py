@@ -13,7 +13,7 @@ import numpy as np
 from gridopt.errors import DataError, UsageError
 from gridopt.intake.batch import QUALITIES, US, Batch, Instants, Series
 from gridopt.intake.sheet import Unreadable
-from gridopt.store.series import Rows, SeriesStore
+from gridopt.store.series import Latest, Rows, SeriesStore
 
 NOW, MEASURED, DAY_AHEAD = "now", "measured", "day-ahead"
 KNOWN = {
@@ -21,6 +21,8 @@ KNOWN = {
     MEASURED: "since each interval ended: the history of a meter",
     DAY_AHEAD: "since 13:00 of the day before: the history of day-ahead prices",
 }
+LATE, SILENT = 1.5, 4.0
+"""A series is late, or silent, when nothing came of it for so many times as long as usual."""
 PUBLISHED = time(13), "Europe/Paris"
 """When prices of the day ahead are known: the auction's results come shortly before."""
 
@@ -99,6 +101,17 @@ def _since(series: Series, known: str) -> Instants:
         day = datetime.fromtimestamp(int(hour) * 3600, zone).date() - timedelta(days=1)
         found.append(round(datetime.combine(day, PUBLISHED[0], zone).timestamp()) * US)
     return np.array(found, np.int64)[at]
+
+
+def health(latest: Latest, now: datetime) -> str:
+    """``fresh``, ``late`` or ``silent``: how long nothing came of a series, against how often it usually does.
+
+    ``new`` of what came less than three times: nobody knows yet how often it does.
+    """
+    if latest.usual_s is None:
+        return "new"
+    waited = (now - latest.known).total_seconds() / latest.usual_s
+    return "fresh" if waited <= LATE else "late" if waited <= SILENT else "silent"
 
 
 def check_taken(taken: Sequence[Taken]) -> None:

@@ -69,11 +69,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class Latest:
-    """Of a source: start and end of its last interval, and when gridopt last came to know any."""
+    """Of a source: start and end of its last interval, when gridopt last came to know any, and how often it does.
+
+    ``usual_s``: the median time between what came [s], None of what came less than three times.
+    """
 
     time: datetime
     end: datetime
     known: datetime
+    usual_s: float | None
 
 
 class SeriesStore:
@@ -253,20 +257,26 @@ class SeriesStore:
         return self._again(lambda: self._last(quantity))
 
     def _last(self, quantity: str) -> dict[str, Latest]:
-        found: dict[str, Latest] = {}
+        time: dict[str, datetime] = {}
+        end: dict[str, datetime] = {}
+        came: dict[str, set[datetime]] = {}
         for _, parts in self._parts(quantity, None, None):
             for part in parts:
                 table = self._read(part)
                 held = table.filter(pc.is_finite(table[quantity]))
-                end = pc.add(held["time"], pc.multiply(held["step_s"].cast(pa.int64()), 10**6).cast(pa.duration("us")))
-                held = held.append_column("end", end)
-                for row in (
-                    held.group_by("source").aggregate([("time", "max"), ("end", "max"), ("known", "max")]).to_pylist()
-                ):
-                    old = found.get(row["source"], Latest(row["time_max"], row["end_max"], row["known_max"]))
-                    now = (row["time_max"], row["end_max"], row["known_max"])
-                    found[row["source"]] = Latest(*map(max, zip((old.time, old.end, old.known), now, strict=True)))
-        return found
+                until = pc.add(
+                    held["time"], pc.multiply(held["step_s"].cast(pa.int64()), 10**6).cast(pa.duration("us"))
+                )
+                held = held.append_column("end", until)
+                found = held.group_by("source").aggregate([("time", "max"), ("end", "max"), ("known", "distinct")])
+                for row in found.to_pylist():
+                    source = row["source"]
+                    time[source] = max(row["time_max"], time.get(source, row["time_max"]))
+                    end[source] = max(row["end_max"], end.get(source, row["end_max"]))
+                    came.setdefault(source, set()).update(row["known_distinct"])
+        return {
+            source: Latest(time[source], end[source], max(known), _usual_s(known)) for source, known in came.items()
+        }
 
     def _folder(self, quantity: str, day: int) -> str:
         return f"{self.root}/{FOLDER}/{quantity}/date={date(1970, 1, 1) + timedelta(days=day)}"
@@ -367,6 +377,12 @@ def _rows(quantity: str, table: Any) -> Rows:
     source, quality = _texts(table, "source"), _texts(table, "quality")
     time, known = _instants(table, "time"), _instants(table, "known")
     return Rows(quantity, source, time, table["step_s"].cast(pa.int64()).to_numpy(), value, quality, known)
+
+
+def _usual_s(known: set[datetime]) -> float | None:
+    """Median time between what came [s]; what came within a minute came at once."""
+    minutes = np.unique([time.timestamp() // 60 for time in known])
+    return None if len(minutes) < 3 else float(np.median(np.diff(minutes))) * 60
 
 
 def _us(time: datetime) -> int:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
+
+from gridopt.store.series import Rows, SeriesStore
 
 Call = Callable[..., Result]
 FILE = """Datum von;Datum bis;Frankreich [€/MWh] Berechnete Auflösungen
@@ -40,7 +44,24 @@ def test_in_once_and_not_twice(cli: Call, prices: Path, tmp_path: Path) -> None:
     assert "already there" in cli("import", "smard", str(prices), "--store", store).stdout
     (line,) = json.loads(cli("status", "--store", store, "--json").stdout)["series"]
     assert (line["quantity"], line["source"], line["last"]) == ("price_eur_per_kwh", "fr", "2026-01-14T23:00:00+00:00")
+    assert (line["health"], line["usual_s"]) == ("new", None)
     assert "price_eur_per_kwh  fr" in cli("status", "--store", store).stdout
+
+
+@pytest.mark.parametrize(("waited_h", "told"), [(30, "fresh"), (60, "late"), (120, "silent")])
+def test_how_a_series_comes(
+    cli: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waited_h: int, told: str
+) -> None:
+    """Three days of values, each day's told at its end; then nothing for a while, against 24 hours as usual."""
+    store, day = SeriesStore.open(tmp_path), datetime(2026, 1, 5, tzinfo=UTC)
+    for _ in range(3):
+        start, day = round(day.timestamp()) * 10**6, day + timedelta(days=1)
+        time, known = start + np.arange(24) * 3_600_000_000, np.full(24, round(day.timestamp()) * 10**6)
+        store.add(Rows("power_kw", ["m"] * 24, time, np.full(24, 3600), np.ones(24), ["good"] * 24, known))
+    monkeypatch.setattr("gridopt.cli.common.now", lambda: day + timedelta(hours=waited_h))
+    (line,) = json.loads(cli("status", "--store", str(tmp_path), "--json").stdout)["series"]
+    assert (line["health"], line["usual_s"], line["age_s"]) == (told, 86_400, waited_h * 3600)
+    assert cli("status", "--store", str(tmp_path)).stdout.splitlines()[1].endswith(f"  {told}")
 
 
 def test_one_refused_file_stops_no_other(cli: Call, prices: Path, tmp_path: Path) -> None:
