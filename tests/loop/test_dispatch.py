@@ -280,6 +280,56 @@ def test_ds31_where_nobody_runs_stop_gives_back_what_was_left(tmp_path: Path) ->
     on(tmp_path, work, *EVERY)
 
 
+def test_ds31_stop_without_a_site_gives_back_what_the_journal_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    async def work(place: Place) -> None:
+        digest = write_plan(place.run, ALL)
+        assert (await cli("push", place.run, "--site", "..", "--live", "--hash", digest)).exit_code == 0
+        assert not place.fallen_back
+        monkeypatch.chdir("/")
+        said = await cli("stop", "--all")
+        assert said.exit_code == 0, said.output
+        assert "bat: power: released" in said.stdout
+        assert place.fallen_back
+
+    on(tmp_path, work, *EVERY)
+
+
+def test_ds31_stop_that_knows_no_site_says_what_it_did_and_did_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(main, ["stop", "--all"])
+    assert said.exit_code == 14, said.output
+    assert (tmp_path / "state" / "stop").is_file()
+    for part in ("Stop is set", "No device was given back", "gridopt stop --lift", "--site FILE"):
+        assert part in said.stdout
+
+
+def test_ds31_a_site_whose_file_is_gone_is_told_while_something_may_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+
+    async def work(place: Place) -> None:
+        digest = write_plan(place.run, {BAT: [5.0] * 8})
+        assert (await cli("push", place.run, "--site", tmp_path, "--live", "--hash", digest)).exit_code == 0
+        file, gone = tmp_path / "devices.toml", tmp_path / "moved.toml"
+        file.rename(gone)
+        said = await cli("stop", "--all")
+        assert said.exit_code == 14, said.output
+        assert "devices.toml is gone, and what bat was told may stand" in said.stdout
+        gone.rename(file)
+        assert (await cli("stop", "--all")).exit_code == 0
+        assert place.fallen_back
+
+    on(tmp_path, work)
+
+
 def test_ds27_systemd_is_fed_by_turns_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 

@@ -38,20 +38,25 @@ def stop(
         stood = job.lift()
         click.echo("Devices may be written to again." if stood else "Nobody had stopped them.")
         return
-    from gridopt.jobs.field import site_of
     from gridopt.jobs.push import outcome_document
 
     place = job.say_stop()
-    done = job.stop(site_of(None, site_file), lambda text: click.echo(text, err=True), deadline_s)
+    done = job.stop(site_file, lambda text: click.echo(text, err=True), deadline_s)
     if as_json:
         devices = [outcome_document(o) for o in done.outcomes]
-        click.echo(common.document({"format": 1, "devices": devices, "held": list(done.held), "stands": str(place)}))
+        told = {"held": list(done.held), "failed": list(done.failed), "sites": [str(f) for f in done.sites]}
+        click.echo(common.document({"format": 1, "devices": devices, **told, "stands": str(place)}))
     else:
         for o in done.outcomes:
             click.echo(f"{o.device}: {o.command}: {o.status}" + (f" ({o.why})" if o.why else ""))
         for why in done.held:
             click.echo(f"not reached: {why}. What it holds falls back when it no longer refreshes it.")
-        if not done.outcomes and not done.held:
+        for why in done.failed:
+            click.echo(f"not given back: {why}")
+        if not done.sites:
+            click.echo("Stop is set: a watch that runs obeys it, and nothing is pushed until `gridopt stop --lift`.")
+            click.echo("No device was given back by this command: it knows no site. Name one: --site FILE")
+        elif not (done.outcomes or done.held or done.failed):
             click.echo("Nothing of gridopt's is left standing.")
         common.hints(["gridopt stop --lift    allow writing again"])
     ctx.exit(done.exit_code)

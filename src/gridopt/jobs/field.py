@@ -274,7 +274,7 @@ async def opened(
         ]
         if live:
             digests = {n: d.adapter.digest for n, d in site.devices.items()}
-            journal.note(at.look().now, "site", file=site.file, digest=site.digest, adapters=digests, who=who)
+            journal.note(at.look().now, "site", file=site.file.resolve(), digest=site.digest, adapters=digests, who=who)
         yield Field(site, journal, history, devices, channels, at)
 
 

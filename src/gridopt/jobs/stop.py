@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gridopt.config import state_folder
+from gridopt.devices import site as sites
 from gridopt.devices.device import Stranger
 from gridopt.devices.link.fault import Fault, FaultKind
 from gridopt.devices.site import Site
@@ -19,24 +20,28 @@ from gridopt.dispatch.channel import Channel, Outcome
 from gridopt.dispatch.history import History
 from gridopt.dispatch.hold import STOP_S, end_code
 from gridopt.dispatch.prove import Status
-from gridopt.errors import UsageError
+from gridopt.errors import GridoptError, UsageError
 from gridopt.jobs import field
 from gridopt.jobs.field import Field
 from gridopt.jobs.push import who
+from gridopt.store.journal import INTENT, RESULT, Journal
 
 RETRY_S = 0.5
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """What is known of each device. ``held``: lines that another process still has, and who."""
+    """What is known of each device. ``held``: lines that another process still has, and who; ``sites``: the files whose
+    devices were asked; ``failed``: why those of a site were not."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[Outcome] = ()
     held: Sequence[str] = ()
+    sites: Sequence[Path] = ()
+    failed: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
-        return 14 if self.held else end_code(self.outcomes)
+        return 14 if self.held or self.failed or not self.sites else end_code(self.outcomes)
 
 
 def stop_file() -> Path:
@@ -63,10 +68,56 @@ def lift() -> bool:
     return True
 
 
-def stop(site: Site, tell: Callable[[str], None], deadline_s: float = STOP_S) -> Stopped:
-    """Stop all devices of a site. Raises what opening the journal raises."""
+def stop(said: Path | None, tell: Callable[[str], None], deadline_s: float = STOP_S) -> Stopped:
+    """Give back all devices of the site that is said; else of every site that the journal names, and of the one here.
+
+    ``deadline_s``: of each site. What cannot be done for one site is told, and keeps no other from being given back.
+    """
     say_stop()
-    return asyncio.run(_stop(site, tell, deadline_s))
+    files, failed = ([said], []) if said is not None else _files()
+    done = Stopped(failed=failed)
+    for file in files:
+        try:
+            site = sites.load(file)
+            one = asyncio.run(_stop(site, tell, deadline_s))
+        except GridoptError as error:
+            done = replace(done, failed=[*done.failed, f"{file}: {error}"])
+            continue
+        done = Stopped([*done.outcomes, *one.outcomes], [*done.held, *one.held], [*done.sites, site.file], done.failed)
+    return done
+
+
+def _files() -> tuple[list[Path], list[str]]:
+    """Files of sites in force, the latest first; and what is known of others that is no good news.
+
+    A site whose file is gone counts only where the journal does not say that all of its devices were given back.
+    """
+    here, place = Path(sites.FILE), state_folder() / field.JOURNAL
+    found = [here.resolve()] if here.is_file() else []
+    if not place.is_file():
+        return found, []
+    failed = []
+    named: dict[Path, Sequence[str]] = {}
+    try:
+        with Journal.read(place) as journal:
+            for entry in journal.entries():
+                if entry.kind == "site":
+                    file = Path(str(entry.body["file"])).resolve()
+                    named.pop(file, None)
+                    named[file] = list(entry.body.get("adapters", ()))
+            for file in [f for f in named if not f.is_file()]:
+                left = [d for d in named.pop(file) if _may_stand(journal, d)]
+                if left:
+                    failed.append(f"{file} is gone, and what {', '.join(left)} was told may stand")
+    except GridoptError as error:
+        failed.append(str(error))
+    return list(dict.fromkeys([*reversed(named), *found])), failed
+
+
+def _may_stand(journal: Journal, device: str) -> bool:
+    """Whether the last that the journal knows of a device is not that it was given back."""
+    told, came = journal.last(INTENT, device), journal.last(RESULT, device)
+    return told is not None and (came is None or came.seq < told.seq or came.body.get("outcome") != Status.RELEASED)
 
 
 async def _stop(site: Site, tell: Callable[[str], None], deadline_s: float) -> Stopped:
