@@ -58,6 +58,7 @@ MESSAGES = COMMON | {
     "no-columns": 'the mapping names no column; write [column.NAME] with quantity = "power_kw"',
     "no-unit": "{where}: quantity {value} does not end with a unit; write one such as power_kw or temperature_c",
     "wrong-unit": "{where}: unit {value} is none that {unit} is made of; write {choices}",
+    "same-series": "{where}: {first} is {quantity} of {source} already; say another source",
     "unknown-zone": "{where}: zone {value} is not a known time zone, such as Europe/Paris",
 }
 
@@ -134,7 +135,8 @@ class Mapping:
         def at(*keys: str | int) -> Place:
             return layer.file, layer.line(keys)
 
-        if data.pop("format", None) != 1:
+        said = data.pop("format", None)
+        if said != 1 or isinstance(said, bool):
             report.add(at("format"), "format-unknown", value=quoted(layer.data.get("format")))
         columns = data.pop("column", {})
         if not isinstance(columns, dict) or not columns:
@@ -145,12 +147,18 @@ class Mapping:
         self.factors: dict[str, float] = {}
         for name, values in columns.items():
             place = functools.partial(at, "column", name)
-            said = read_model(Column, values, f"column {name}", place, report) if isinstance(values, dict) else None
-            if isinstance(said, Column):
-                self.columns[name] = said
-                self.factors[name] = _factor(name, said, place, report)
+            one = read_model(Column, values, f"column {name}", place, report) if isinstance(values, dict) else None
+            if isinstance(one, Column):
+                self.columns[name] = one
+                self.factors[name] = _factor(name, one, place, report)
             elif not isinstance(values, dict):
                 report.add(place(), "not-table", where="column", key=name, value=quoted(values))
+        seen: dict[tuple[str, str | None], str] = {}
+        for name, one in self.columns.items():
+            first = seen.setdefault((one.quantity, one.source), name)
+            if first != name:
+                fields = {"first": first, "quantity": one.quantity, "source": one.source or "the file's name"}
+                report.add(at("column", name), "same-series", where=f"column {name}", **fields)
         report.stop()
 
 

@@ -173,6 +173,7 @@ def test_unsigned_is_nothing(site: Site) -> None:
         ('"manager"', '"manager"\nplanner = "manager"', "3: mandate: planner and approver are both manager"),
         ("[device.bat.power]\nlow = -10\nhigh = 10\n", "", "None: the mandate allows nothing"),
         ("format = 1", "format = 2", "1: format 2 is not known"),
+        ("format = 1", "format = true", "1: format true is not known"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(site: Site, old: str, new: str, told: str) -> None:

@@ -135,7 +135,7 @@ def test_recent_days_and_calendar_are_means() -> None:
 def test_a_minute_has_its_own_mean() -> None:
     """1,440 steps a day: none is taken for one of another day."""
     g = grid(date(2026, 1, 5), 14, 60)
-    past = Past(g, g.weekday * 10_000.0 + g.slot, int(g.times[-1]) + 60)
+    past = Past(g, (g.weekday * 10_000 + g.slot).astype(float), int(g.times[-1]) + 60)
     target = grid(date(2026, 1, 19), 1, 60)
     assert METHODS["calendar"](past, target).tolist() == target.slot.tolist()
 

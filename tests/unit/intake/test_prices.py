@@ -18,7 +18,7 @@ HEAD = "Datum von;Datum bis;Frankreich [€/MWh] Berechnete Auflösungen;Belgien
 
 
 def at(*when: int) -> int:
-    return int(datetime(*when, tzinfo=UTC).timestamp()) * US  # type: ignore[arg-type]
+    return int(datetime(*when, tzinfo=UTC).timestamp()) * US  # type: ignore[arg-type, misc]
 
 
 def smard_file(*rows: str) -> bytes:

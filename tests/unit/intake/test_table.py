@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gridopt.errors import MappingError
 from gridopt.intake.batch import QUALITIES, US, Batch
 from gridopt.intake.sheet import Unreadable
-from gridopt.intake.table import Mapping, MappingError, read
+from gridopt.intake.table import Mapping, read
 
 DATA = Path(os.environ.get("GRIDOPT_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 shared = pytest.mark.skipif(not DATA.is_dir(), reason=f"no shared data in {DATA}")
@@ -26,7 +27,7 @@ PLAIN = """
 
 
 def at(*when: int) -> int:
-    return int(datetime(*when, tzinfo=UTC).timestamp()) * US  # type: ignore[arg-type]
+    return int(datetime(*when, tzinfo=UTC).timestamp()) * US  # type: ignore[arg-type, misc]
 
 
 def mapping(folder: Path, text: str) -> Mapping:
@@ -154,6 +155,12 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
         ('unit = "W"', 'unit = "VA"', '6: column w: unit "VA" is none that kW is made of; write mW, W, kW, MW'),
         ('time = "t"', 'time = "t"\nzone = "Europe/Lile"', '4: mapping: zone "Europe/Lile" is not a known time zone'),
         ('time = "t"', 'tiem = "t"', "mapping:"),
+        (
+            "[column.w]",
+            '[column.v]\nquantity = "power_kw"\n[column.w]',
+            "6: column w: v is power_kw of the file's name already; say another source",
+        ),
+        ("format = 1", "format = true", "2: format true is not known"),
         ("format = 1", "format = 3", "2: format 3 is not known"),
         ('[column.w]\n    quantity = "power_kw"\n    unit = "W"', "", "the mapping names no column"),
     ],

@@ -65,6 +65,15 @@ def test_several_places_and_quarters() -> None:
     assert {int(s.step_s[0]) for s in batch.series} == {900, 3600}
 
 
+def test_what_quarters_say_is_not_said_by_hours_again() -> None:
+    """An hour is kept where no quarter lies in it: energy is not counted twice."""
+    quarter = {"time": [f"2026-01-15T13:{m:02}" for m in (0, 15, 30, 45)], "temperature_2m": [1, 2, 3, 4]}
+    batch = read(answer(minutely_15=quarter))
+    fine, coarse = (s for s in batch.series if s.quantity == "temperature_c")
+    assert set(fine.step_s.tolist()) == {900}
+    assert coarse.time.tolist() == [NOON_S * US, (NOON_S + 7200) * US]
+
+
 def test_another_unit_is_refused() -> None:
     document = answer()
     document["hourly_units"]["temperature_2m"] = "°F"
