@@ -104,7 +104,7 @@ def _as_json(one: Taken) -> dict[str, Any]:
 @store_option
 @common.json_option
 def status(place: str | None, as_json: bool) -> None:
-    """Tell what the store holds, up to when, since when it is known, and whether it still comes.
+    """Tell what the store holds and still gets.
 
     fresh: it comes as often as it usually does; late: 1.5 times as long nothing came, silent: 4 times; new: it came
     less than three times.
