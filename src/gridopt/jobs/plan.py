@@ -20,7 +20,7 @@ from gridopt.assets.base import MONEY, Floats, Ints, at
 from gridopt.errors import GridoptError, InfeasibleError, VerificationError
 from gridopt.jobs import record
 from gridopt.model.assemble import Assembly, Block
-from gridopt.model.inputs import Group, Inputs
+from gridopt.model.inputs import Commitment, Group, Inputs
 from gridopt.model.schedule import Schedule
 from gridopt.report import kpi
 from gridopt.simulate.twin import Twin, twin
@@ -31,6 +31,7 @@ from gridopt.store import run_folder
 from gridopt.store.run_folder import Run
 from gridopt.units import unit_of
 from gridopt.verify import Ledger, Line, Trace, bill, replay, verify
+from gridopt.verify.ledger import flow_kw
 
 if TYPE_CHECKING:
     from gridopt.scenario.load import Scenario
@@ -123,7 +124,12 @@ def plan(
     by_rule = twin(inputs)
     clock.lap("twin")
     prices = marginal_prices(solution)
-    compared = _comparison(solution, trace, ledger, by_rule, prices)
+    ruled, unknown = _with_own_peaks(scenario, inputs, schedule.net_kw, trace, by_rule)
+    left = _left_in_stores(solution, ledger, by_rule)
+    if ruled is not inputs:
+        by_rule = replace(by_rule, ledger=bill(ruled, by_rule.net_kw, by_rule.trace))
+    compared = _comparison(solution, trace, ledger, by_rule, left, prices)
+    compared["baseline"]["peaks_kw"] = _peaks_by_rule(ruled, by_rule, unknown)
     clock.lap("comparison")
     series = record.schedule_series(inputs, schedule, trace, prices)
     doc, planned_with = record.pack(inputs)
@@ -251,6 +257,8 @@ def _identity(scenario: Scenario, inputs: Inputs, digest: str, plan_hash: str, n
 
 def _continues(scenario: Scenario) -> dict[str, Any] | None:
     """The run whose plan says how this one starts, and what of it goes on; None where the scenario says it."""
+    from gridopt.scenario.before import window_words
+
     resumed = scenario.resumed
     if resumed is None:
         return None
@@ -261,6 +269,10 @@ def _continues(scenario: Scenario) -> dict[str, Any] | None:
         "rests": {name: list(rests) for name, rests in sorted(resumed.rests.items())},
         "over": sorted(resumed.over),
         "peaks_kw": dict(sorted(resumed.peaks_kw.items())),
+        "peaks": {
+            name: [{"window": window_words(p.window), "plan_kw": p.plan_kw, "by_rule_kw": p.by_rule_kw} for p in peaks]
+            for name, peaks in sorted(resumed.peaks.items())
+        },
     }
 
 
@@ -325,15 +337,14 @@ def _cost(ledger: Ledger) -> dict[str, dict[str, Any]]:
 
 
 def _comparison(
-    solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin, price_eur_per_kwh: Floats
+    solution: Solution, trace: Trace, ledger: Ledger, by_rule: Twin, left: float | None, price_eur_per_kwh: Floats
 ) -> dict[str, Any]:
     """The twin, and what the plan saves against it: penalties and breaches stand beside the saving, never inside.
 
     A twin that ends with emptier stores has not saved anything: what it holds less is a cost line of its own. Where no
-    plan can end as the twin does, the saving is not known.
+    plan can end as the twin does (``left`` None), the saving is not known.
     """
     inputs = solution.assembly.inputs
-    left = _left_in_stores(solution, ledger, by_rule)
     worth = left is not None and abs(left) > kpi.WORTH_EUR
     rule = Ledger(by_rule.ledger.lines | ({STORES: Line(left, "value")} if worth and left is not None else {}))
     return {
@@ -373,6 +384,66 @@ def _comparison(
         },
         "savings_eur": None if left is None else rule.of(*MONEY) - ledger.of(*MONEY),
     }
+
+
+def _with_own_peaks(
+    scenario: Scenario, inputs: Inputs, net_kw: Floats, trace: Trace, by_rule: Twin
+) -> tuple[Inputs, set[tuple[str, int]]]:
+    """The Inputs that bill the day by rule, and the periods (commitment, number) of which its past is not known.
+
+    A continued run starts with the month's peak of the plans before it; its day by rule starts with that of the days by
+    rule, or a chain of nights would save the same peak every night. Where that is not known, what both days pay for it
+    is the same: nothing is claimed.
+    """
+    resumed, axis = scenario.resumed, inputs.axis
+    if resumed is None or not resumed.peaks:
+        return inputs, set()
+    from gridopt.scenario.times import inside
+
+    unknown: set[tuple[str, int]] = set()
+    billed = []
+    for c in inputs.commitments:
+        peaks = resumed.peaks.get(c.id, []) if c.measure == "peak" else []
+        so_far_kw = c.baseline_kw.copy()
+        for peak in peaks:
+            here = inside(axis, peak.window) & (axis.local_month == axis.local_month[0]) & (c.period >= 0)
+            if peak.by_rule_kw is not None:
+                so_far_kw[here] = peak.by_rule_kw
+            elif here.any():
+                planned, ruled = _flow_kw(inputs, c, net_kw, trace), _flow_kw(inputs, c, by_rule.net_kw, by_rule.trace)
+                so_far_kw[here] = ruled[here] - max(0.0, float((planned - c.baseline_kw)[here].max()))
+                unknown |= {(c.id, int(p)) for p in np.unique(c.period[here])}
+        billed.append(replace(c, baseline_kw=so_far_kw) if peaks else c)
+    return replace(inputs, commitments=tuple(billed)), unknown
+
+
+def _flow_kw(inputs: Inputs, c: Commitment, net_kw: Floats, trace: Trace) -> Floats:
+    return np.asarray(np.sum([flow_kw(inputs, f, net_kw, trace) for f in c.flows], axis=0))
+
+
+def _peaks_by_rule(inputs: Inputs, by_rule: Twin, unknown: set[tuple[str, int]]) -> dict[str, list[Any]]:
+    """Commitment → per period how the peak so far of the day by rule rises: from when it is what; None: not known."""
+    out: dict[str, list[Any]] = {}
+    for c in inputs.commitments:
+        if c.measure != "peak" or c.kind not in MONEY:
+            continue
+        flow = _flow_kw(inputs, c, by_rule.net_kw, by_rule.trace)
+        out[c.id] = [
+            None if (c.id, p) in unknown else _rises(inputs, c.baseline_kw, flow, np.flatnonzero(c.period == p))
+            for p in range(c.periods)
+        ]
+    return out
+
+
+def _rises(inputs: Inputs, so_far_kw: Floats, flow: Floats, steps: Ints) -> list[dict[str, Any]]:
+    """The peak so far at the start, and from the end of every step that raises it."""
+    top = max(0.0, float(so_far_kw[steps].max(initial=0.0)))
+    rises = [{"from": inputs.axis.start.isoformat(), "kw": top}]
+    for t in steps.tolist():
+        if flow[t] > top:
+            top = float(flow[t])
+            rises.append({"from": kpi.interval(inputs, t, t + 1)["end"], "kw": top})
+    return rises
 
 
 def _finite(bound: float) -> float | None:

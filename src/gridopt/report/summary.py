@@ -202,6 +202,8 @@ def _saving(s: Mapping[str, Any], inputs: Inputs) -> Text:
         words = f"The plan costs {-saved:.2f} EUR more than running by rule"
     text = Text().append(words, style=GOOD if saved > -0.005 and not by_plan else WARN)
     text.append(_once_a_month(saved, s, inputs))
+    if any(None in periods for periods in rule.get("peaks_kw", {}).values()):
+        text.append("; what of the month's peak it saves is left out, for the run before does not tell its own by rule")
     if by_rule:
         text.append(f", {'although' if saved >= 0.005 else 'but'} that {' and '.join(by_rule)}")
     if by_plan:
@@ -233,9 +235,10 @@ def _stores(s: Mapping[str, Any]) -> Group | None:
 
 
 def _end_words(e: Mapping[str, Any], alone: bool) -> str:
-    """``bat-a: 3 kWh, by rule 7.9 kWh, about 0.77 EUR``."""
+    """``bat-a: 3 kWh, by rule 7.9 kWh, about 0.77 EUR``; of a car that stays, what it has drawn until then."""
     eur = f", {'' if alone else 'about '}{e['about_eur']:.2f} EUR" if "about_eur" in e else ""
-    return f"{e['id']}: {e['plan']:.4g} {e['unit']}, by rule {e['by_rule']:.4g} {e['unit']}{eur}"
+    drawn = "drawn so far " if e["quantity"] == "drawn_kwh" else ""
+    return f"{e['id']}: {drawn}{e['plan']:.4g} {e['unit']}, by rule {e['by_rule']:.4g} {e['unit']}{eur}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 
 from gridopt.assets.base import Floats, at
 from gridopt.clock import Axis
-from gridopt.model.inputs import Group, Inputs
+from gridopt.model.inputs import Commitment, Group, Inputs
 from gridopt.model.schedule import Schedule
 from gridopt.scenario.mistakes import Report
-from gridopt.scenario.times import Window, inside
+from gridopt.scenario.times import DAYS, Bools, Window, inside
 from gridopt.verify.outages import with_outages
 
 
@@ -118,11 +118,43 @@ class Before:
 
     def peak_before_kw(self, commitment: str, window: Window, month: int) -> float | None:
         """The peak that this run itself was told of, for the same month; None where it knew no such charge."""
-        c = next((c for c in self.inputs.commitments if c.id == commitment and c.measure == "peak"), None)
-        if c is None:
+        c, counts = self._counted(commitment, window, month)
+        if c is None or not counts.any():
+            told = self._told_of(commitment, window, month)
+            return None if told is None else float(told["plan_kw"])
+        return float(c.baseline_kw[counts].max())
+
+    def peak_by_rule_kw(self, commitment: str, window: Window, month: int, steps: int) -> float | None:
+        """The same month's peak until ``steps`` of its days by rule; None where it does not say."""
+        c, counts = self._counted(commitment, window, month)
+        if c is None or not counts.any():
+            told = self._told_of(commitment, window, month)
+            return None if told is None or told["by_rule_kw"] is None else float(told["by_rule_kw"])
+        said = (self.summary["baseline"].get("peaks_kw") or {}).get(commitment)
+        rises = [said[p] for p in np.unique(c.period[counts])] if said else []
+        if not rises or None in rises:
             return None
-        counts = inside(self.axis, window) & (self.axis.local_month == month) & (c.period >= 0)
-        return float(c.baseline_kw[counts].max(initial=0.0))
+        now = self.axis.start + steps * timedelta(minutes=self.axis.step_min)
+        reached = [r["kw"] for some in rises for r in some if datetime.fromisoformat(r["from"]) <= now]
+        return float(max(reached))
+
+    def _counted(self, commitment: str, window: Window, month: int) -> tuple[Commitment | None, Bools]:
+        """A peak charge of that run, and its steps in a window of a month."""
+        c = next((c for c in self.inputs.commitments if c.id == commitment and c.measure == "peak"), None)
+        counts = inside(self.axis, window) & (self.axis.local_month == month)
+        return c, counts if c is None else counts & (c.period >= 0)
+
+    def _told_of(self, commitment: str, window: Window, month: int) -> Mapping[str, Any] | None:
+        """What that run itself took over of a window that is never open in it: a Saturday knows of the week's peak."""
+        if month != self.axis.local_month[0]:
+            return None
+        peaks = ((self.summary.get("continues") or {}).get("peaks") or {}).get(commitment, [])
+        return next((p for p in peaks if p["window"] == window_words(window)), None)
+
+
+def window_words(window: Window) -> str:
+    """``mon,tue 480-1200``: a weekly window by its days and minutes of the day."""
+    return f"{','.join(DAYS[k] for k in sorted(window.days))} {window.start}-{window.end}"
 
 
 def _states(group: Group, commands: Mapping[str, Floats], passed: Any, step_h: float) -> list[dict[str, Any]]:

@@ -45,11 +45,20 @@ APART = frozenset({"delivered_kwh", "device", "control"})
 """Besides its window, what may differ between two ways of writing one task."""
 
 
+@dataclass(frozen=True)
+class Peak:
+    """A month's peak so far in a window: of the plans until now, and of their days by rule; None: not known."""
+
+    window: Weekly
+    plan_kw: float
+    by_rule_kw: float | None
+
+
 @dataclass
 class Resumed:
     """What is taken from an earlier run. ``values``: asset → what was laid over it; ``rests``: asset → the assets that
     finish what an earlier day of it began; ``over``: assets whose one run that plan has done; ``peaks_kw``: commitment
-    → the month's peak so far in each of its windows."""
+    → the month's peak so far in each of its windows, and ``peaks`` beside it what the days by rule had reached."""
 
     before: Before
     steps: int = 0
@@ -58,14 +67,23 @@ class Resumed:
     rests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     over: set[str] = field(default_factory=set)
     peaks_kw: dict[str, list[float]] = field(default_factory=dict)
+    peaks: dict[str, list[Peak]] = field(default_factory=dict)
 
     def peak_kw(self, commitment: str, node: str, window: Weekly, month: int, said: float) -> float:
-        """The highest power of a month until now in a window: what that run was told of, and what it plans."""
+        """The highest power of a month until now in a window: what that run was told of, and what it plans.
+
+        What the days by rule had reached is noted beside it: a day by rule is billed with its own past.
+        """
+        plan_kw, by_rule_kw = 0.0, None
         if month not in self.before.axis.local_month[: max(self.steps, 1)]:
-            return 0.0  # a month begins
-        told = self.before.peak_before_kw(commitment, window, month)
-        drawn = self.before.peak_kw(node, window, month, self.steps)
-        return max(said if told is None else told, 0.0 if drawn is None else drawn)
+            by_rule_kw = 0.0  # a month begins
+        else:
+            told = self.before.peak_before_kw(commitment, window, month)
+            drawn = self.before.peak_kw(node, window, month, self.steps)
+            plan_kw = max(said if told is None else told, 0.0 if drawn is None else drawn)
+            by_rule_kw = self.before.peak_by_rule_kw(commitment, window, month, self.steps)
+        self.peaks.setdefault(commitment, []).append(Peak(window, plan_kw, by_rule_kw))
+        return plan_kw
 
 
 def resume(entries: Mapping[str, list[Entry]], before: Before, axis: Axis, report: Report) -> Resumed:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from gridopt.errors import ScenarioError, UsageError
 from gridopt.jobs import plan as job
 from gridopt.jobs.plan import Plan
+from gridopt.report.summary import show
 from gridopt.scenario.load import load
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -260,3 +264,101 @@ def test_days_are_checked(tmp_path: Path, said: str, told: str) -> None:
     (tmp_path / "scenario.toml").write_text(TOWN + CAR.replace('arrive = "18:00"', said))
     with pytest.raises(ScenarioError, match=told):
         load(tmp_path)
+
+
+# --- the month's peak of the days by rule ----------------------------------------------------------------------------
+
+HOUSE = """\
+format = 1
+[horizon]
+start = "2026-03-16"
+step_min = 60
+[schedule.use]
+default = 1
+rules = [
+    { from = "07:00", to = "08:00", value = 6 },
+    { days = "mon", from = "07:00", to = "08:00", value = 5 },
+    { days = "tue", from = "07:00", to = "08:00", value = 7 },
+]
+[node.grid]
+import_max_kw = 40
+[asset.house]
+family = "load"
+node = "grid"
+power_kw = "use"
+[asset.oven]
+family = "shiftable-load"
+node = "grid"
+profile_kw = [4]
+days = "all"
+earliest = "07:00"
+latest = "12:00"
+[commitment.month]
+kind = "peak"
+node = "grid"
+price_eur_per_kw = 2
+so_far_kw = 1.5
+"""
+
+
+def month(plan: Plan) -> tuple[float, float]:
+    """The peak charge of the plan and of its day by rule [EUR]."""
+    sides = plan.summary["cost"], plan.summary["baseline"]["cost"]
+    return sides[0]["month.peak"]["eur"], sides[1]["month.peak"]["eur"]
+
+
+def test_a_chain_of_nights_saves_the_peak_of_a_month_once(night: Night) -> None:
+    """By rule the oven runs on top of the house: 9, 11, 10 kW; planned, the house's own 5, 7, 6 kW stay."""
+    chain = [night(HOUSE), night(HOUSE, 17, continued=16), night(HOUSE, 18, continued=17)]
+    assert [month(p) for p in chain] == [
+        pytest.approx((2 * (5 - 1.5), 2 * (9 - 1.5))),
+        pytest.approx((2 * (7 - 5), 2 * (11 - 9))),
+        pytest.approx((0, 0), abs=1e-6),
+    ]
+    at_once = night(HOUSE.replace("step_min", "days = 3\nstep_min"))
+    assert sum(p.summary["savings_eur"] for p in chain) == pytest.approx(8.0)
+    assert at_once.summary["savings_eur"] == pytest.approx(8.0)
+    rises = at_once.summary["baseline"]["peaks_kw"]["month"][0]
+    assert [r["kw"] for r in rises] == pytest.approx([1.5, 9, 11])
+    assert chain[2].summary["continues"]["peaks"]["month"][0]["by_rule_kw"] == pytest.approx(11)
+    assert chain[2].summary["continues"]["peaks"]["month"][0]["plan_kw"] == pytest.approx(7)
+
+
+@pytest.mark.parametrize(("hour", "reached"), [(7, (1.5, 1.5)), (8, (5, 9))])
+def test_a_day_taken_up_midway_knows_what_its_rule_had_reached_by_then(
+    night: Night, tmp_path: Path, hour: int, reached: tuple[float, float]
+) -> None:
+    night(HOUSE)
+    sets = [f"horizon.start=2026-03-16T{hour:02d}:00"]
+    two = job.run(tmp_path / "town", now=NOW, continued=tmp_path / "16", sets=sets)
+    (peak,) = two.summary["continues"]["peaks"]["month"]
+    assert (peak["plan_kw"], peak["by_rule_kw"]) == pytest.approx(reached)
+
+
+def test_a_month_begins_without_a_peak_by_rule_too(night: Night, tmp_path: Path) -> None:
+    night(HOUSE, 31)
+    april = job.run(tmp_path / "town", now=NOW, day=date(2026, 4, 1), continued=tmp_path / "31")
+    assert month(april) == pytest.approx((2 * 6, 2 * 10))
+
+
+def test_a_window_that_is_shut_for_a_day_keeps_its_peak(night: Night) -> None:
+    toml = HOUSE + 'windows = [{ days = "mon-tue,thu", from = "06:00", to = "22:00" }, { days = "wed" }]\n'
+    night(toml)
+    night(toml, 17, continued=16)
+    night(toml, 18, continued=17)
+    peak = night(toml, 19, continued=18).summary["continues"]["peaks"]["month"][0]
+    assert (peak["plan_kw"], peak["by_rule_kw"]) == pytest.approx((7, 11))
+
+
+def test_a_run_that_does_not_tell_its_peak_by_rule_claims_none(night: Night, tmp_path: Path) -> None:
+    one = night(HOUSE)
+    silent = {**one.summary, "baseline": {k: v for k, v in one.summary["baseline"].items() if k != "peaks_kw"}}
+    job.write(replace(one, run=replace(one.run, summary=silent)), tmp_path / "16")
+    two = night(HOUSE, 17, continued=16)
+    assert month(two) == pytest.approx((2 * (7 - 5), 2 * (7 - 5)))
+    assert two.summary["savings_eur"] == pytest.approx(0.0, abs=1e-6)
+    assert two.summary["baseline"]["peaks_kw"] == {"month": [None]}
+    out = io.StringIO()
+    show(Console(file=out, width=200), two.run, two.inputs)
+    assert "what of the month's peak it saves is left out" in out.getvalue()
+    assert night(HOUSE, 18, continued=17).summary["baseline"]["peaks_kw"] == {"month": [None]}

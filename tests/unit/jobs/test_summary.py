@@ -293,6 +293,14 @@ def test_what_is_left_at_the_end_is_named(made: Plan) -> None:
     assert f"What is left at the end, counted as stores, left {line}" in shown
 
 
+def test_of_a_car_that_stays_is_told_what_it_has_drawn(made: Plan) -> None:
+    car = {"id": "car-b", "quantity": "drawn_kwh", "plan": 0.0, "by_rule": 32.609, "unit": "kWh"}
+    rule = made.summary["baseline"]
+    cost = {**rule["cost"], "stores.left": {"eur": -6.5, "kind": "value"}}
+    shown = words(with_summary(made, baseline={**rule, "cost": cost, "ends": [car]}), made.inputs)
+    assert "car-b: drawn so far 0 kWh, by rule 32.61 kWh" in shown
+
+
 def test_the_worth_of_what_is_left_is_shared_where_all_ends_differ_alike() -> None:
     store = SimpleNamespace(
         family=family("battery"), ids=("a", "b"), n=2, columns={"capacity_kwh": np.ones(2)},
