@@ -111,6 +111,8 @@ MESSAGES: dict[str, str] = COMMON | {
     "dear": "{where}: {key} reaches {most:g} EUR/kWh; is it in EUR/MWh?",
     "above-limit": "{where}: draws at least {least:g} kW at every step, where node {node} may import {limit:g} kW; "
     "check the units{more}",
+    "oversized": "{where}: {key} {power:g} kW is far more than node {node} carries, {limit:g} kW; is it in W?{more}",
+    "short-stay": "{where}: {energy:g} kWh do not come in {hours:.3g} h, {most:.3g} kWh do at most{more}",
     "slow-store": "{where}: {capacity:g} kWh take {hours:.0f} h to fill at {power:g} kW; is it in Wh?{more}",
     "big-car": "{where}: {energy:g} kWh are more than a car holds; is it in Wh?{more}",
     "first-day": "{where}: {value} is on the first day only; the horizon has {days} days (the next is D+1 {value}, and "

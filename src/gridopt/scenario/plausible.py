@@ -18,6 +18,10 @@ from gridopt.written.words import quoted, some
 LONG_H = 200.0
 """A store that takes longer to fill is more often one in Wh than one for a season."""
 CAR_KWH = 1000.0
+OVERSIZED = 50.0
+"""A device so many times as strong as its connection is more often one in W."""
+POWERS = {"power_kw": "import_max_kw", "peak_kw": "export_max_kw"}
+"""A device's power → the limit of its node that it meets."""
 DEAR_EUR_PER_KWH = 5.0
 OUTSIDE = ("electricity", "gas")
 """Carriers that come from outside at a price."""
@@ -40,7 +44,13 @@ def note_implausible(said: Said, report: Report) -> None:
     """Every suspicion, as notes."""
     _unpriced(said, report)
     _dear(said, report)
-    for code, look in (("above-limit", _above_limits), ("slow-store", _slow), ("big-car", _big_cars)):
+    for code, look in (
+        ("above-limit", _above_limits),
+        ("oversized", _oversized),
+        ("slow-store", _slow),
+        ("big-car", _big_cars),
+        ("short-stay", _short_stays),
+    ):
         found = list(look(said))
         if found:
             asset, key, fields = found[0]
@@ -149,3 +159,28 @@ def _big_cars(said: Said) -> Iterator[Suspicion]:
     for table, k, (_, energy) in _with(said.tables, "arrive", "energy_kwh"):
         if energy > CAR_KWH:
             yield table.ids[k], "energy_kwh", {"energy": energy}
+
+
+def _oversized(said: Said) -> Iterator[Suspicion]:
+    """Devices far stronger than what carries them, either way."""
+    by_id = {node.id: node for node in said.nodes}
+    for table in said.tables:
+        port = table.family.ports[0].name
+        for key, side in POWERS.items():
+            if key not in table.user:
+                continue
+            for asset, at, power in zip(table.ids, table.nodes[port], table.user[key], strict=True):
+                for node in _upwards(at, by_id):
+                    limit = float(getattr(node, side).max(initial=0.0))
+                    if isinstance(power, float) and power > OVERSIZED * limit > 0:
+                        yield asset, key, {"key": key, "power": power, "node": node.id, "limit": limit}
+                        break
+
+
+def _short_stays(said: Said) -> Iterator[Suspicion]:
+    """Cars that cannot be filled whatever the plan: the stay is too short for the charge point."""
+    keys = ("arrive", "depart", "energy_kwh", "power_kw", "efficiency")
+    for table, k, (arrive, depart, energy, power, efficiency) in _with(said.tables, *keys):
+        most = (depart - arrive) * power * efficiency
+        if np.isfinite(energy) and energy > most * (1 + 1e-9):
+            yield table.ids[k], "energy_kwh", {"energy": energy, "most": most, "hours": depart - arrive}

@@ -110,6 +110,21 @@ def test_a_capacity_and_a_car_in_wh_are_told(base: str, build: Load) -> None:
     ]
     car = '[asset.car]\nfamily = "ev-session"\nnode = "grid"\narrive = "08:00"\ndepart = "18:00"\npower_kw = 7\n'
     assert told(build(base + car + "energy_kwh = 12000\n")) == [
-        "asset car: 12000 kWh are more than a car holds; is it in Wh?"
+        "asset car: 12000 kWh are more than a car holds; is it in Wh?",
+        "asset car: 12000 kWh do not come in 10 h, 64.4 kWh do at most",
     ]
     assert told(build(base + car + "energy_kwh = 40\n")) == []
+
+
+def test_a_stay_too_short_for_what_is_wanted_is_told(base: str, build: Load) -> None:
+    car = '[asset.car]\nfamily = "ev-session"\nnode = "grid"\narrive = "13:30"\ndepart = "18:00"\npower_kw = 7.4\n'
+    assert told(build(base + car + "energy_kwh = 45\n")) == [
+        "asset car: 45 kWh do not come in 4.5 h, 30.6 kWh do at most"
+    ]
+    assert told(build(base + car + "energy_kwh = 30.6\n")) == []
+
+
+def test_powers_in_w_are_told(base: str, build: Load) -> None:
+    """The battery of 5 kW stands on a connection; a thousand times as much does not."""
+    (note,) = [n for n in told(build(base.replace("power_kw = 5", "power_kw = 5000"))) if "in W?" in n]
+    assert note.startswith("asset bat-a: power_kw 5000 kW is far more than node grid carries")
