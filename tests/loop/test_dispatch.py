@@ -24,6 +24,7 @@ from gridopt.cli.main import main
 from gridopt.devices.codec import encode
 from gridopt.dispatch import channel as channels
 from gridopt.dispatch.channel import Order
+from gridopt.dispatch.hold import Keep, Network
 from gridopt.dispatch.prove import Status
 from gridopt.jobs import field
 from gridopt.simulate.faults import FAULTS
@@ -72,6 +73,51 @@ def test_ds29_a_dry_run_shows_every_request_and_the_server_counts_no_write(tmp_p
         assert place.server.writes == 0
 
     on(tmp_path, work, *EVERY)
+
+
+def at_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The battery stands at the least that it may hold, and may not be discharged."""
+    keep = Keep("bat", "soc", 0.5, 0.9, name="its content", start="asset.bat.soc_start")
+    monkeypatch.setattr(field, "network", lambda *_: Network(keeps=[keep]))
+
+
+@pytest.mark.parametrize("command", ["push", "watch"])
+def test_ds29_a_dry_run_refuses_what_a_live_one_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    at_its_floor(monkeypatch)
+
+    async def work(place: Place) -> None:
+        digest = write_plan(place.run, {**ALL, BAT: [-5.0] * 8})
+        dry = await cli(command, place.run, "--site", tmp_path)
+        assert dry.exit_code == 14, dry.output
+        assert "bat: power -5 kW: would be refused" in dry.stdout
+        why = "its content is 0.5, the least that it may be, and -5 kW would lower it"
+        assert why in dry.stdout
+        assert dry.stdout.count("would be told") == 3
+        assert place.server.writes == 0
+        live = await cli("push", place.run, "--site", tmp_path, "--live", "--hash", digest)
+        assert live.exit_code == 14
+        assert why in live.stdout
+        assert live.stdout.count("confirmed") == 3
+
+    on(tmp_path, work, *EVERY)
+
+
+def test_ds29_a_dry_run_tells_a_plan_that_is_replaced_or_over(tmp_path: Path) -> None:
+    async def work(place: Place) -> None:
+        write_plan(place.folder / "old", {BAT: [4.0] * 8})
+        digest = write_plan(place.run, {BAT: [5.0] * 8}, created=datetime.now(UTC))
+        assert (await cli("push", place.run, "--site", tmp_path, "--live", "--hash", digest)).exit_code == 0
+        said = await cli("push", place.folder / "old", "--site", tmp_path)
+        assert said.exit_code == 11, said.output
+        assert "was replaced by" in said.stdout
+        write_plan(place.folder / "past", {BAT: [4.0] * 8}, (datetime.now(UTC) - PAST).replace(second=0, microsecond=0))
+        said = await cli("push", place.folder / "past", "--site", tmp_path, "--json")
+        assert said.exit_code == 11
+        assert "ended at" in json.loads(said.stdout)["why"]
+
+    on(tmp_path, work)
 
 
 @pytest.mark.parametrize("command", ["push", "watch"])
@@ -230,6 +276,24 @@ def test_ds23_ds24_sigterm_gives_everything_back(tmp_path: Path) -> None:
             assert process.returncode == 0, out.decode()
             assert "bat: power: released (SIGTERM)" in out.decode()
             assert place.fallen_back
+
+    on(tmp_path, work, *EVERY)
+
+
+def test_a_watch_tells_what_each_device_is_told_once_and_ends_with_14_where_one_was_refused(tmp_path: Path) -> None:
+    async def work(place: Place) -> None:
+        digest = write_plan(place.run, {**ALL, ("car", "current"): [99.0] * 8})
+        async with watching(place, digest) as process:
+            await asyncio.sleep(2 * TIME_S)
+            process.send_signal(signal.SIGTERM)
+            out, told = await process.communicate()
+            lines = told.decode().splitlines()
+            assert process.returncode == 14, told.decode()
+            assert sum("bat: power 5 kW: confirmed" in line for line in lines) == 1, lines
+            assert sum("car: current 99 A: refused (" in line for line in lines) == 1, lines
+            assert "car: current: refused (" in out.decode()
+        with Journal.read(tmp_path / "state" / "journal.sqlite") as journal:
+            assert sum(e.kind == "refused" for e in journal.entries()) == 1
 
     on(tmp_path, work, *EVERY)
 

@@ -45,7 +45,8 @@ def push(
     mandate; each setpoint is then proven: acknowledged, read back twice, seen in a measurement. What was sent expires
     in the device; `gridopt watch` holds it.
 
-    Exit code 0: every setpoint proven. 11: the plan is not valid now. 14: a device is not proven to obey.
+    Exit code 0: every setpoint proven; without --live: nothing is known that would keep one from being sent. 11: the
+    plan is not valid now. 14: a device is not proven to obey; without --live: one would be refused, or is not reached.
     """
     common.quick_imports()
     from gridopt.jobs import push as job
@@ -82,7 +83,7 @@ def push_run(out: Path, site_file: Path | None, live: bool, quiet: bool) -> int:
     click.echo(_words(done), err=quiet)
     if done.dry:
         click.echo("Nothing was sent.", err=quiet)
-    return done.exit_code
+    return 0 if done.dry else done.exit_code  # the plan was asked for, and what it would tell is shown beside
 
 
 def allowed(planned: Planned, site: Site, typed: str | None, mandate_file: Path | None, quiet: bool) -> May:
@@ -102,6 +103,8 @@ def _words(done: Pushed) -> str:
 
     plan = done.planned.plan
     lines = [f"Plan {plan.id}, {plan.rung}, hash {plan.hash}"]
+    if done.why:
+        lines.append(f"With --live, nothing of this would be sent: {done.why}")
     for device in done.devices:
         o = device.outcome
         command = next((c for (d, c) in plan.told if d == o.device), o.command)
@@ -110,6 +113,7 @@ def _words(done: Pushed) -> str:
         seen = "" if o.measured is None else f", measured {_plain(o.measured)}"
         reads = "" if o.read is None else f"reads {_plain(o.read)}{seen}"
         status = "would be told" if done.dry and device.requests else str(o.status)
+        status = "would be refused" if done.dry and status == "refused" else status
         lines.append(f"  {o.device}: {o.command}{wanted}: {status}" + (f" ({reads})" if reads else ""))
         if o.why:
             lines.append(f"      {o.why}")

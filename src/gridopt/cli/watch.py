@@ -31,10 +31,11 @@ def watch(
 
     RUN is a folder that `gridopt run --out` left; a newer plan put there is followed too, where a mandate allows it.
     For a SCENARIO the plans are made here, each by a process of its own. It ends with the plan, with SIGTERM or Ctrl-C,
-    or with `gridopt stop --all`, and gives every device back first. Progress goes to stderr, and all of it to the
-    journal.
+    or with `gridopt stop --all`, and gives every device back first. What each device is told, and what comes of it,
+    goes to stderr where it changes, and to the journal.
 
-    Exit code 0: every device was given back. 11: the plan is not valid. 14: a device is not confirmed.
+    Exit code 0: every device obeyed to the end and was given back. 11: the plan is not valid. 14: a device is not
+    confirmed, or was refused what the plan says when it ended.
     """
     common.quick_imports()
     from gridopt.jobs import push as pushing
@@ -47,10 +48,11 @@ def watch(
     if not live:
         from gridopt.cli.push import _words
 
-        click.echo(_words(pushing.rehearse(planned, site)))
+        shown = pushing.rehearse(planned, site)
+        click.echo(_words(shown))
         click.echo("Nothing was sent.")
         common.hints([f"gridopt watch {plan} --live    send and hold it"])
-        return
+        ctx.exit(shown.exit_code)
     may = allowed(planned, site, typed, mandate_file, quiet=False)
     source = job.Source(folder, scenario, date, sets)
     done = job.watch(
@@ -62,7 +64,7 @@ def watch(
         newer=typed is None,
         unsynced_s=3600 * trust_h,
     )
-    for o in (o for o in done.outcomes if o.status not in ("waiting", "refused")):
+    for o in (o for o in done.outcomes if o.status != "waiting"):
         click.echo(f"{o.device}: {o.command}: {o.status}" + (f" ({o.why})" if o.why else ""))
     ctx.exit(done.exit_code)
 

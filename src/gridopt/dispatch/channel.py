@@ -22,7 +22,7 @@ from gridopt.devices.schema import INSTALLER, LOCAL
 from gridopt.devices.site import SiteDevice
 from gridopt.dispatch import envelope, prove
 from gridopt.dispatch.clock import Clock, Moment
-from gridopt.dispatch.history import LEFT, REFRESHES, RELEASE, Record
+from gridopt.dispatch.history import LEFT, REFRESHES, RELEASE, Once, Record
 from gridopt.dispatch.prove import Meant, Readback, Status
 from gridopt.errors import DeviceError
 from gridopt.store.journal import Entry, Journal
@@ -167,7 +167,7 @@ class Channel:
         self._tried: tuple[int, float] | None = None
         self._attempts = 0
         self._reasserts = 0
-        self._noted = ""
+        self._noted = Once()
         self.pace_s = 0.0
         """Time from one turn to the next."""
         self._again_s = 0.0
@@ -761,9 +761,7 @@ class Channel:
     # --- saying ---
 
     def _refuse(self, order: Order, why: str) -> Outcome:
-        said = f"{order.value} {why}"
-        if said != self._noted:
-            self._noted = said
+        if self._noted.new((order.plan_hash, order.step), self.name, why):
             self.journal.note(
                 self.clock.look().now, "refused", self.site.name, command=self.name, value=order.value, why=why,
                 plan=order.plan,

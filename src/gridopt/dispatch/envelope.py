@@ -174,7 +174,8 @@ class Change:
 class Bound:
     """A state that must stay within: a battery's content, a room's temperature. ``value`` None: not known.
 
-    ``lowers``, ``raises``: whether what the device is about to be told moves the state down or up.
+    ``lowers``, ``raises``: whether what the device is about to be told, ``wanted`` in words, moves the state down or
+    up; ``mend``: how a plan is made that knows the state, or "".
     """
 
     device: str
@@ -184,6 +185,9 @@ class Bound:
     high: float = math.inf
     lowers: bool = False
     raises: bool = False
+    unit: str = ""
+    wanted: str = "this"
+    mend: str = ""
 
 
 def beyond(b: Bound) -> str:
@@ -191,10 +195,14 @@ def beyond(b: Bound) -> str:
     if not (b.lowers or b.raises):
         return ""
     if b.value is None:
-        return f"{b.quantity} is not known, and must stay within {b.low:g}..{b.high:g}"
-    if (b.lowers and b.value <= b.low) or (b.raises and b.value >= b.high):
-        return f"{b.quantity} is {b.value:g}, and must stay within {b.low:g}..{b.high:g}"
-    return ""
+        return f"{b.quantity} is not known, and must stay within {b.low:g}..{b.high:g} {b.unit}".rstrip()
+    low, high = b.lowers and b.value <= b.low, b.raises and b.value >= b.high
+    if not (low or high):
+        return ""
+    edge, least, way = (b.low, "least", "lower") if low else (b.high, "most", "raise")
+    most = f"the {least} that it may be" + ("" if b.value == edge else f" is {edge:g}")
+    said = f"{b.quantity} is {b.value:g} {b.unit}".rstrip()
+    return f"{said}, {most}, and {b.wanted} would {way} it: plan again from what it is now{b.mend and f' ({b.mend})'}"
 
 
 def together(changes: Sequence[Change], places: Sequence[Place]) -> list[str]:

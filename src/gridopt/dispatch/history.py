@@ -6,6 +6,7 @@ never less than what was done.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,6 +27,26 @@ RELEASE = "release"
 """Reason of an intent that gives a device back."""
 APPLIED = (Status.APPLIED, Status.CONFIRMED)
 DAY = timedelta(days=1)
+FIGURES = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
+
+
+class Once:
+    """What was said already about the step of a plan. Figures that only move say nothing new, nor does a second reason
+    that takes turns with a first; a new step is a new beginning."""
+
+    def __init__(self) -> None:
+        self._about: tuple[object, ...] = ()
+        self._said: set[tuple[str, str]] = set()
+
+    def new(self, about: tuple[object, ...], who: str, text: str) -> bool:
+        """Whether this was not said yet, of ``who``, about this step; it is from now on."""
+        if about != self._about:
+            self._about, self._said = about, set()
+        said = who, FIGURES.sub("#", text)
+        if said in self._said:
+            return False
+        self._said.add(said)
+        return True
 
 
 @dataclass

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gridopt.devices.codec import Quality
+from gridopt.devices.schema import COMMANDS
 from gridopt.devices.site import Group
 from gridopt.dispatch import envelope
 from gridopt.dispatch import plan as plans
@@ -19,6 +20,7 @@ from gridopt.dispatch.channel import Channel, Device, Order, Outcome, Sleep
 from gridopt.dispatch.clock import Clock, Moment
 from gridopt.dispatch.envelope import Bound, Change, Place, nodes_above
 from gridopt.dispatch.guard import Guard, Lever, Limit, Seen, Turn, within
+from gridopt.dispatch.history import Once
 from gridopt.dispatch.plan import Plan
 from gridopt.dispatch.prove import FAILED, PROVEN, Status
 from gridopt.store.journal import Journal
@@ -52,7 +54,12 @@ class Keep:
     low: float
     high: float
     factor: float = 1.0
-    """From what the point reads to the unit of ``low`` and ``high``."""
+    """From what the point reads to ``unit``, which ``low`` and ``high`` have."""
+    name: str = ""
+    """What people call it; else the point."""
+    unit: str = ""
+    start: str = ""
+    """The parameter by which a plan begins with what the point reads: ``asset.battery.soc_start``."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class Holder:
         self._turn = Turn({})
         self._levers: dict[str, _Grip] = {}
         self._noted = ""
-        self._beyond: dict[str, str] = {}
+        self._refused = Once()
 
     # --- beginning ---
 
@@ -141,7 +148,7 @@ class Holder:
         moment = self.clock.look()
         step = self._step_now(moment)
         orders = self._orders(step)
-        await self._read_meters()
+        await self._read_meters(self.pace_s)
         orders = self._checked_together(orders, step, moment)
         orders = self._guarded(orders, step, moment)
         await self._act(orders, moment)
@@ -216,8 +223,8 @@ class Holder:
 
     # --- the whole set ---
 
-    async def _read_meters(self) -> None:
-        """What nodes and devices draw, and the states that must be kept."""
+    async def _read_meters(self, most_s: float | None) -> None:
+        """What nodes and devices draw, and the states that must be kept; what takes longer is there a turn later."""
         wanted: dict[int, tuple[Device, set[str]]] = {}
         for meter in self.network.meters:
             wanted.setdefault(id(meter.device), (meter.device, set()))[1].add(meter.point)
@@ -231,7 +238,7 @@ class Holder:
                 wanted.setdefault(id(channel.device), (channel.device, set()))[1].update(names)
         if wanted:
             tasks = [asyncio.ensure_future(device.read(names)) for device, names in wanted.values()]
-            await asyncio.wait(tasks, timeout=self.pace_s)
+            await asyncio.wait(tasks, timeout=most_s)
 
     def _number(self, device: Any, point: str, max_age_s: float) -> float | None:
         reading = device.latest(point)
@@ -254,13 +261,8 @@ class Holder:
         new = [c for c in self.channels if (o := orders[c.key]) is not None and c.standing != o.value]
         for c in tuple(new):
             why = next((w for b in self._bounds_of(c, orders[c.key]) if (w := envelope.beyond(b))), "")
-            if why != self._beyond.get(c.site.name, ""):
-                self._beyond[c.site.name] = why
-                if why:
-                    self.journal.note(
-                        moment.now, "refused", c.site.name, why=why, plan=self.plan.id if self.plan else None
-                    )
             if why:
+                self._note_refused(moment, step, c.site.name, why)
                 new.remove(c)
                 self._keep(c, orders, why)
         if not new:
@@ -273,12 +275,22 @@ class Holder:
         if not broken:
             return orders
         why = "; ".join(broken)
-        if why != self._noted:
-            self._noted = why
-            self.journal.note(moment.now, "refused", why=why, plan=self.plan.id if self.plan else None)
+        self._note_refused(moment, step, None, why)
         for c in new:
             self._keep(c, orders, f"the whole set is not sent: {why}")
         return orders
+
+    def _note_refused(self, moment: Moment, step: int, device: str | None, why: str) -> None:
+        plan = self.plan
+        if self._refused.new((plan and plan.hash, step), device or "", why):
+            self.journal.note(moment.now, "refused", device, why=why, plan=plan.id if plan else None)
+
+    async def refusals(self, step: int) -> dict[tuple[str, str], str]:
+        """Why states, or the whole set, forbid what a step says as things are now; all is read, nothing sent."""
+        before = {c.key: c.outcome for c in self.channels}
+        await self._read_meters(None)
+        self._checked_together(self._orders(step), step, self.clock.look())
+        return {c.key: c.outcome.why for c in self.channels if c.outcome is not before[c.key]}
 
     @staticmethod
     def _keep(channel: Channel, orders: dict[tuple[str, str], Order | None], why: str) -> None:
@@ -307,7 +319,13 @@ class Holder:
             on = envelope.is_on(channel.write, order.value)
             raises = on if channel.write.states else order.value > envelope.SAME
             lowers = not on if channel.write.states else order.value < -envelope.SAME
-            yield Bound(channel.site.name, keep.point, value, keep.low, keep.high, lowers, raises)
+            wanted = f"{order.value:g} {COMMANDS.get(channel.write.command, '')}".rstrip()
+            if channel.write.states:
+                wanted = channel.write.states[int(order.value)]
+            yield Bound(
+                channel.site.name, keep.name or keep.point, value, keep.low, keep.high, lowers, raises, keep.unit,
+                wanted, f"--set {keep.start}={number:g}" if keep.start and number is not None else "",
+            )  # fmt: skip
 
     # --- the guard ---
 

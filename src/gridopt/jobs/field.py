@@ -139,6 +139,9 @@ def network(planned: Planned, site: Site, devices: Mapping[str, Device]) -> Netw
 
 BANDS = {"soc_kwh": ("soc_low_kwh", "soc_high_kwh"), "temperature_c": ("comfort_min_c", None)}
 """State of an asset → the columns with its lowest and highest value."""
+NAMES = {"soc_kwh": ("its content", "kWh"), "temperature_c": ("its temperature", "°C")}
+STARTS = {("soc_kwh", ""): "soc_start", ("temperature_c", "°C"): "temperature_start_c"}
+"""(state, unit that the device shows it in) → the parameter by which a plan begins with just that."""
 
 
 def _keeps(run: Run, site: Site, asset_of: Mapping[str, str]) -> list[Keep]:
@@ -151,11 +154,13 @@ def _keeps(run: Run, site: Site, asset_of: Mapping[str, str]) -> list[Keep]:
             low, high = (
                 _column(run, asset_of[name], c, pick) for c, pick in zip(BANDS[quantity], (min, max), strict=True)
             )
-            factor = 1.0
-            if quantity.endswith("_kwh") and device.adapter.points[point].unit == "":
+            factor, unit = 1.0, device.adapter.points[point].unit
+            if quantity.endswith("_kwh") and unit == "":
                 factor = _column(run, asset_of[name], "capacity_kwh", max) or 1.0
             if low is not None or high is not None:
-                found.append(Keep(name, point, _or(low, -1e12), _or(high, 1e12), factor))
+                start = STARTS.get((quantity, unit))
+                said = *NAMES[quantity], f"asset.{asset_of[name]}.{start}" if start else ""
+                found.append(Keep(name, point, _or(low, -1e12), _or(high, 1e12), factor, *said))
     return found
 
 

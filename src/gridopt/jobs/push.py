@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from gridopt.store.journal import Journal
 EXTRA_S = 30.0
 """Given to proofs beyond the time by which the slowest effect is to be seen."""
 OPEN = (Status.WAITING, Status.APPLIED)
+NEVER = (Status.REFUSED, Status.UNKNOWN)
+"""What a dry run ends with where a live one could not prove the setpoint."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,21 @@ class Pushed:
     devices: Sequence[Rehearsed]
     left_out: Sequence[str]
     falls_back_s: float | None = None
+    why: str = ""
+    """Of a dry run: why the plan as a whole would be refused now."""
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.dry else exit_code(d.outcome for d in self.devices)
+        """As documented; of a dry run, what is known of it before anything is sent."""
+        if not self.dry:
+            return exit_code(d.outcome for d in self.devices)
+        return DataError.exit_code if self.why else 14 if any(d.outcome.status in NEVER for d in self.devices) else 0
 
     def document(self) -> dict[str, Any]:
         plan = self.planned.plan
         return {
-            "format": 1, "plan": plan.id, "hash": plan.hash, "dry_run": self.dry, "left_out": list(self.left_out),
+            "format": 1, "plan": plan.id, "hash": plan.hash, "dry_run": self.dry, "why": self.why,
+            "left_out": list(self.left_out),
             "devices": [
                 {**outcome_document(d.outcome), "requests": [{"frame": f, "means": m} for f, m in d.requests]}
                 for d in self.devices
@@ -103,17 +111,27 @@ async def _rehearse(planned: Planned, site: Site) -> Pushed:
             past = History(kept.entries(), writes)
     with tempfile.TemporaryDirectory() as scratch, Journal.open(Path(scratch) / field.JOURNAL) as aside:
         async with field.opened(site, aside, who="dry run", holder="push", past=past) as opened:
-            plan = plans.in_steps(planned.plan, {(c.site.name, c.write.command): c.write for c in opened.channels})
+            holder = opened.holder()
+            await holder.begin()
+            holder.follow(planned.plan, field.network(planned, site, opened.devices))
+            plan = holder.plan or planned.plan
             step = plan.step_at(opened.clock.look().now)
             told = plan.at(0 if step is None else step)
+            mine = [c for c in opened.channels if (c.site.name, c.write.command) in told]
             done = await asyncio.gather(
-                *(
-                    _rehearsed(c, told[c.site.name, c.write.command], planned, step, opened)
-                    for c in opened.channels
-                    if (c.site.name, c.write.command) in told
-                )
+                *(_rehearsed(c, told[c.site.name, c.write.command], planned, step, opened) for c in mine)
             )
-    return Pushed(planned, True, done, field.unlinked(planned.plan, site))
+            refused = {} if step is None else await holder.refusals(step)
+            done = [_refused(d, refused.get(c.key, "")) for c, d in zip(mine, done, strict=True)]
+            why = plans.refusal(planned.plan, opened.clock.look().now, past.plan)
+    return Pushed(planned, True, done, field.unlinked(planned.plan, site), why=why)
+
+
+def _refused(rehearsed: Rehearsed, why: str) -> Rehearsed:
+    """A device that would be told something, where states or the whole set forbid it."""
+    if not why or rehearsed.outcome.status is not Status.WAITING:
+        return rehearsed
+    return Rehearsed(replace(rehearsed.outcome, status=Status.REFUSED, why=why), ())
 
 
 async def _rehearsed(channel: Channel, value: float, planned: Planned, step: int | None, opened: Field) -> Rehearsed:

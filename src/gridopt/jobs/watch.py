@@ -21,9 +21,12 @@ from zoneinfo import ZoneInfo
 
 from gridopt.clock import Axis
 from gridopt.config import state_folder
+from gridopt.devices.schema import COMMANDS
 from gridopt.devices.site import Site
 from gridopt.dispatch.channel import May, Outcome
+from gridopt.dispatch.history import Once
 from gridopt.dispatch.hold import Holder, end_code
+from gridopt.dispatch.prove import FAILED, PROVEN, Status
 from gridopt.errors import DataError, GridoptError
 from gridopt.jobs import field
 from gridopt.jobs.field import Field, Planned
@@ -37,6 +40,7 @@ REPLAN_S = 300.0
 EARLY = timedelta(hours=1)
 """A plan that ends so soon is replaced."""
 DEGRADED = 3
+DISOBEYED = (Status.REFUSED, *FAILED)
 
 Tell = Callable[[str], None]
 
@@ -49,10 +53,12 @@ class Watched:
     outcomes: Sequence[Outcome]
     clock: str = ""
     """Why the clock could not be followed, where that ended it."""
+    disobeyed: Sequence[Outcome] = ()
+    """What was refused, or not confirmed, when it ended."""
 
     @property
     def exit_code(self) -> int:
-        return end_code(self.outcomes) or (DataError.exit_code if self.clock else 0)
+        return end_code(self.outcomes) or (14 if self.disobeyed else DataError.exit_code if self.clock else 0)
 
 
 @dataclass
@@ -88,11 +94,12 @@ async def _watch(
             await holder.begin()
             _follow(holder, planned, site, opened)
             await holder.grip()
+            said = _Said(tell)
             notify("READY=1")()
             tell(f"following {planned.plan.id} until {planned.plan.valid_until:%Y-%m-%d %H:%M} UTC")
             looking = asyncio.ensure_future(_look(holder, planned, site, opened, planner, tell)) if newer else None
             try:
-                why = await holder.run(lambda: _is_over(holder, opened, newer))
+                why = await holder.run(lambda: said.turn(holder) or _is_over(holder, opened, newer))
             except DataError:  # the journal: nothing more may be written, and the fail-safes act
                 raise
             except BaseException:
@@ -106,9 +113,35 @@ async def _watch(
                 notify("STOPPING=1")()
             why = why or holder.why
             tell(f"ending: {why}")
+            disobeyed = [o for o in holder.outcomes if o.status in DISOBEYED]
             outcomes = await holder.release_all(why)
             journal.note(opened.clock.look().now, "end", why=why, outcomes={o.device: str(o.status) for o in outcomes})
-            return Watched(why, outcomes, opened.clock.look().why)
+            return Watched(why, outcomes, opened.clock.look().why, disobeyed)
+
+
+class _Said:
+    """Tells of each device what it was told and what came of it, or why it was not told: a line where that changes."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._last: dict[tuple[str, str], Outcome] = {}
+        self._once: dict[tuple[str, str], Once] = {}
+
+    def turn(self, holder: Holder) -> bool:
+        """After each turn; never the last."""
+        for channel in holder.channels:
+            o, last = channel.outcome, self._last.get(channel.key)
+            if o is last or (o.status is Status.WAITING and not o.why):
+                continue
+            self._last[channel.key] = o
+            once = self._once.setdefault(channel.key, Once())
+            turned = last is not None and (last.status in PROVEN) != (o.status in PROVEN)
+            about = channel.order.step if channel.order is not None else None
+            if once.new((about, o.wanted), str(o.status), o.why) or turned:
+                unit = COMMANDS.get(channel.write.command, "")
+                value = "" if o.wanted is None else f" {o.wanted:g} {unit}".rstrip()
+                self._tell(f"{o.device}: {o.command}{value}: {o.status}" + (f" ({o.why})" if o.why else ""))
+        return False
 
 
 def _follow(holder: Holder, planned: Planned, site: Site, opened: Field) -> None:

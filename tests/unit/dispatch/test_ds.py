@@ -220,14 +220,63 @@ def test_ds05_a_battery_at_its_floor_is_not_discharged(tmp_path: Path) -> None:
     holder = b.holder()
 
     async def go(value: float) -> None:
-        holder.follow(a_plan({BAT: [value]}), network(b, math.inf, [Keep("bat", "soc", 0.1, 0.9)]))
+        keep = Keep("bat", "soc", 1.0, 9.0, 10.0, "its content", "kWh", "asset.bat.soc_start")
+        holder.follow(a_plan({BAT: [value]}), network(b, math.inf, [keep]))
         await turns(holder, 5)
 
     run(go(-5.0))
-    assert "soc is 0.1, and must stay within 0.1..0.9" in why(b)
+    assert why(b) == (
+        "its content is 1 kWh, the least that it may be, and -5 kW would lower it: plan again from what it is now "
+        "(--set asset.bat.soc_start=0.1)"
+    )
     assert b.writes() == 0
     run(go(5.0))
     assert status(b) is Status.CONFIRMED
+
+
+def test_ds05_a_state_beyond_its_bound_is_told_with_the_bound() -> None:
+    full = envelope.Bound("pump", "its temperature", 26.0, 19.0, 24.0, raises=True, unit="°C", wanted="boost")
+    told = "its temperature is 26 °C, the most that it may be is 24, and boost would raise it: plan again"
+    assert envelope.beyond(full).startswith(told)
+    assert not envelope.beyond(dataclasses.replace(full, raises=False, lowers=True))
+
+
+def noted(b: Bench, *kinds: str) -> list[str]:
+    return [e.kind for e in b.journal.entries() if e.kind in kinds]
+
+
+def test_ds30_a_refusal_that_goes_on_is_one_entry_though_figures_move(tmp_path: Path) -> None:
+    b = bench(tmp_path, BATTERY + CHARGER + METER)
+    holder = b.holder()
+
+    async def go() -> None:
+        holder.follow(a_plan({BAT: [5.0], ("car", "current"): [6.0]}), network(b, 50.0))
+        for k in range(20):
+            b.plants["meter"].own_kw = 48.0 + 0.1 * k
+            await turns(holder, 1)
+
+    run(go())
+    assert "feeder would draw" in why(b)
+    assert noted(b, "refused") == ["refused"]
+    assert len(noted(b, "holding", "idle")) <= 1
+
+
+def test_ds30_two_reasons_that_take_turns_are_two_entries_a_step(tmp_path: Path) -> None:
+    b = bench(tmp_path)
+    holder = b.holder()
+
+    async def go() -> None:
+        keep = Keep("bat", "soc", 0.5, 0.9)
+        unread = Keep("bat", "alarm", 0.5, 0.9)  # no number: never known
+        plan = a_plan({BAT: [-5.0]})
+        for k in range(20):
+            holder.follow(plan, network(b, math.inf, [unread if k % 2 else keep]))
+            await turns(holder, 1)
+
+    run(go())
+    assert b.writes() == 0
+    assert noted(b, "refused") == ["refused"] * len({e.body["why"] for e in b.journal.entries() if e.kind == "refused"})
+    assert len(noted(b, "refused")) == 2
 
 
 def test_ds36_a_state_that_is_not_known_stops_its_own_device_alone(tmp_path: Path) -> None:
