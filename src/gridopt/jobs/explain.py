@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
@@ -43,9 +43,13 @@ from gridopt.solve.short import fallen_short
 from gridopt.store import run_folder
 from gridopt.store.run_folder import Run
 from gridopt.units import unit_of
+from gridopt.verify.ledger import commitment_eur
 
+_T = TypeVar("_T")
 Tell = Callable[[str], None]
 Doc = Mapping[str, Any]
+Found = tuple[_T, list[Mapping[str, float]]]
+"""What was asked for, and of every plan solved for it the penalties it has more, by cost line [EUR]."""
 DEVICES = 6
 """Devices whose alternatives are solved: those that moved the most energy."""
 LIMITS = 10
@@ -96,9 +100,11 @@ def explain(folder: Path, tell: Tell, time_limit_s: float = TIME_LIMIT_S) -> dic
         "peaks": [_peak(inputs, b) for b in binding_peaks(solution)],
         "prices": _prices(solution, _recorded_prices(run, inputs) if recorded else marginal_prices(solution)),
         "held": _held(inputs),
-        "why": [_why(inputs, a) for a in alternatives],
+        "why": [_why(inputs, a, more) for a, more in alternatives],
         "other_devices": len(devices) - len(alternatives),
-        "would_change": [_change(c) for c in sorted(changes, key=lambda c: (-c.size_eur, c.what))],
+        "would_change": [
+            _change(c, more) for c, more in sorted(changes, key=lambda found: (-found[0].size_eur, found[0].what))
+        ],
         "time_limit_s": time_limit_s,
     }
 
@@ -220,33 +226,96 @@ def _met(solution: Solution, free: Solution, m: _Missed, columns: Ints) -> float
 
 def _other_plans(
     solution: Solution, devices: Sequence[str], again: _InTime, tell: Tell
-) -> tuple[list[Alternative], list[Sensitivity]]:
-    """Devices held off and inputs moved, in turn, so that time that runs out cuts both short alike.
+) -> tuple[list[Found[Alternative]], list[Found[Sensitivity]]]:
+    """Devices held off and inputs moved, each with the penalties of its plans; in turn, so that time that runs out
+    cuts both short alike.
 
     Side by side, for HiGHS lets go of the interpreter while it runs; none of them sees another.
     """
 
-    def held_off(device: str) -> Alternative | None:
+    def held_off(device: str) -> Found[Alternative | None]:
         tell(f"why now and not then: {device}")
-        return alternative(solution, device, again)
+        seen = _Seen(again)
+        return alternative(solution, device, seen), seen.penalties(here)
 
     near = nearby(solution)
+    here = _penalties(solution)
 
     def quickly(inputs: Inputs) -> Solution:
         return (None if again.is_over else near(inputs)) or again(inputs)
 
-    def moved(variant: Variant) -> Sensitivity:
+    def moved(variant: Variant) -> Found[Sensitivity]:
         tell(f"what would change it: {variant.words}")
-        return sensitivity(solution, variant, quickly)
+        seen = _Seen(quickly)
+        return sensitivity(solution, variant, seen), seen.penalties(here)
 
     with ThreadPoolExecutor(AT_ONCE) as side_by_side:
-        why: list[Future[Alternative | None]] = []
-        change: list[Future[Sensitivity]] = []
+        why: list[Future[Found[Alternative | None]]] = []
+        change: list[Future[Found[Sensitivity]]] = []
         for device, variant in zip_longest(devices, variants(solution.assembly.inputs)):
             why += [side_by_side.submit(held_off, device)] if device is not None else []
             change += [side_by_side.submit(moved, variant)] if variant is not None else []
         found = [w.result() for w in why]
-        return [a for a in found if a is not None], [c.result() for c in change]
+        return [(a, more) for a, more in found if a is not None], [c.result() for c in change]
+
+
+class _Seen:
+    """Solves districts as ``again`` does and keeps what was found: None where nothing was."""
+
+    def __init__(self, again: Callable[[Inputs], Solution]) -> None:
+        self._again = again
+        self._found: list[Solution | None] = []
+
+    def __call__(self, inputs: Inputs) -> Solution:
+        self._found.append(None)
+        self._found[-1] = found = self._again(inputs)
+        return found
+
+    def penalties(self, here: Mapping[str, float]) -> list[Mapping[str, float]]:
+        """Of every plan asked for, the penalties it has more than ``here``, by cost line [EUR]; none of a cent."""
+        out: list[Mapping[str, float]] = []
+        for found in self._found:
+            there = {} if found is None else _penalties(found)
+            more = {} if found is None else {n: there.get(n, 0.0) - here.get(n, 0.0) for n in sorted({*there, *here})}
+            out.append({name: eur for name, eur in more.items() if abs(eur) >= CENT_EUR})
+        return out
+
+
+def _penalties(solution: Solution) -> dict[str, float]:
+    """What goals missed count in a plan, by cost line [EUR]: a price that says how much they matter, and no money."""
+    out: dict[str, float] = {}
+    inputs = solution.assembly.inputs
+    for block in solution.assembly.blocks:
+        group, costs = block.group, block.template.costs
+        priced = [c.name for c in group.family.costs if c.kind == "penalty" and c.name in costs]
+        if not priced:
+            continue
+        numbers = block.template.numbers(group.columns, inputs.axis.step_h, group.n)
+        x = solution.x[block.first : block.first + group.n * block.template.width].reshape(group.n, -1)
+        for name in priced:
+            terms, constant = costs[name]
+            eur = float(constant.evaluate(numbers).sum())
+            if len(terms.column):
+                eur += float((terms.value.evaluate(numbers) * x[:, terms.column]).sum())
+            line = f"{group.family.name}.{name.removesuffix('_eur')}"
+            out[line] = out.get(line, 0.0) + eur
+    return out | _soft_limits(solution)
+
+
+def _soft_limits(solution: Solution) -> dict[str, float]:
+    """What limits with a price, and changes of what was announced, count in a plan [EUR]."""
+    a, out = solution.assembly, {}
+    for c, own in zip(a.inputs.commitments, a.commitments, strict=True):
+        if c.kind != "penalty":
+            continue
+        columns = np.concatenate([own.above, own.below, own.over])
+        columns = columns[columns >= 0]
+        eur = float(a.lp.cost[columns] @ solution.x[columns])
+        if c.is_boundary_price and c.flows[0].node is not None:  # its price stands on the node's own columns
+            net = a.schedule(solution.x).net_kw[a.inputs.node_index[c.flows[0].node]]
+            eur = sum(commitment_eur(c, net, a.inputs.axis.step_h))
+        out[f"{c.id}.{'change' if c.price_below.any() else 'breach'}"] = eur
+    return out
 
 
 class _InTime:
@@ -412,23 +481,25 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _difference(d: Difference) -> dict[str, Any]:
+def _difference(d: Difference, penalty_eur: Mapping[str, float]) -> dict[str, Any]:
+    """``eur``: what another plan counts more in all; ``penalty_eur``: what of it is no money, by cost line."""
     return {
         "eur": _number(d.eur),
+        "penalty_eur": dict(penalty_eur),
         "uncertain_eur": _number(d.uncertain_eur),
         "short": dict(d.short),
         "outcome": d.outcome,
     }
 
 
-def _why(inputs: Inputs, a: Alternative) -> dict[str, Any]:
+def _why(inputs: Inputs, a: Alternative, penalties: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {
         "asset": a.asset,
         "variable": a.variable,
         "slot": _slot(inputs, a.first, a.last),
         "energy_kwh": a.energy_kwh,
         "next_best": _slot(inputs, a.next_first, a.next_last) if a.next_first >= 0 else None,
-        "extra": _difference(a.extra),
+        "extra": _difference(a.extra, penalties[0]),
         "pins": [
             {"asset": p.asset, "quantity": p.variable, **_slot(inputs, p.first, p.last), "value": p.value}
             for p in a.pins
@@ -436,13 +507,13 @@ def _why(inputs: Inputs, a: Alternative) -> dict[str, Any]:
     }
 
 
-def _change(s: Sensitivity) -> dict[str, Any]:
+def _change(s: Sensitivity, penalties: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {
         "input": s.what,
         "words": s.words,
         "step": s.step,
-        "up": _difference(s.up),
-        "down": _difference(s.down),
+        "up": _difference(s.up, penalties[0]),
+        "down": _difference(s.down, penalties[1]),
     }
 
 
@@ -525,6 +596,26 @@ def _short_words(d: Doc) -> str:
     """How another plan falls short where this one does not, or the other way round."""
     said = [f"{abs(more):.3g} {unit} {'more' if more > 0 else 'less'} short" for unit, more in d["short"].items()]
     return f", and {', '.join(said)}" if said else ""
+
+
+def _money_eur(d: Doc) -> float:
+    """A difference without what goals missed count."""
+    return float(d["eur"] - sum(d["penalty_eur"].values()))
+
+
+def _penalty_words(d: Doc) -> str:
+    """``, and 128.26 more of discomfort at its price``: how much it matters, in EUR, and yet no money."""
+    by_goal: dict[str, float] = {}
+    for line, eur in d["penalty_eur"].items():
+        goal = line.rpartition(".")[2].replace("_", " ")
+        by_goal[goal] = by_goal.get(goal, 0.0) + eur
+    said = [f"{abs(e):.2f} {'more' if e > 0 else 'less'} of {goal}" for goal, e in sorted(by_goal.items())]
+    return f", and {', '.join(said)} at {'its' if len(said) == 1 else 'their'} price" if said else ""
+
+
+def _in_all_words(d: Doc) -> str:
+    """Where money and penalties come to less together than the proofs leave open."""
+    return "" if _is_known(d) else f" (in all less than the proof can tell, {_proof(d)} EUR)"
 
 
 def _proof(d: Doc) -> str:
@@ -637,12 +728,16 @@ def _one_why(a: Doc) -> str:
 
 def _extra_words(d: Doc) -> str:
     eur = d["eur"]
-    if max(abs(eur), d["uncertain_eur"]) < SAME_EUR:
+    proof = f" ± {_proof(d)}" if d["uncertain_eur"] >= SAME_EUR else ""
+    if d["penalty_eur"]:
+        money = _money_eur(d)
+        cost = f"{_eur(abs(money))}{proof} EUR {'more' if money > 0 else 'less'}"
+        cost = (cost if abs(money) >= CENT_EUR else "the same money") + _penalty_words(d) + _in_all_words(d)
+    elif max(abs(eur), d["uncertain_eur"]) < SAME_EUR:
         cost = "the same cost"
     elif not _is_known(d):
         cost = f"less than the proof can tell ({_proof(d)} EUR)"
     else:
-        proof = f" ± {_proof(d)}" if d["uncertain_eur"] >= SAME_EUR else ""
         cost = f"{_eur(abs(eur))}{proof} EUR {'more' if eur > 0 else 'less'}"
     return cost + _short_words(d)
 
@@ -672,7 +767,7 @@ def _size(c: Doc) -> str:
     if _outcomes(c) == {"no time"}:
         return "none"
     sides = [c[side] for side in ("up", "down") if c[side]["outcome"] != "no time"]
-    if any(d["outcome"] != "solved" or _short_words(d) for d in sides):
+    if any(d["outcome"] != "solved" or _short_words(d) or d["penalty_eur"] for d in sides):
         return "large"
     if any(abs(d["eur"]) >= CENT_EUR and _is_known(d) for d in sides):
         return "large"
@@ -682,9 +777,12 @@ def _size(c: Doc) -> str:
 def _sign_words(d: Doc) -> str:
     if d["outcome"] != "solved":
         return NO_PLAN[d["outcome"]]
+    proof = f" ± {_proof(d)}" if d["uncertain_eur"] >= CENT_EUR else ""
+    if d["penalty_eur"]:
+        in_all = _in_all_words(d) if d["uncertain_eur"] >= CENT_EUR else ""
+        return f"{_money_eur(d):+.2f}{proof} EUR{_penalty_words(d)}{in_all}{_short_words(d)}"
     if not _is_known(d) and d["uncertain_eur"] >= CENT_EUR:
         return f"less than the proof can tell ({_proof(d)} EUR){_short_words(d)}"
-    proof = f" ± {_proof(d)}" if d["uncertain_eur"] >= CENT_EUR else ""
     return f"{d['eur']:+.2f}{proof} EUR{_short_words(d)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -16,9 +17,10 @@ from gridopt.cli.explain import explain as command
 from gridopt.errors import DataError
 from gridopt.jobs import explain as job
 from gridopt.jobs import plan, record
-from gridopt.model.inputs import Inputs, Pin
+from gridopt.model.inputs import Commitment, Flow, Inputs, Pin
 from gridopt.solve.ladder import Solution, solve
 from gridopt.store.run_folder import digest_of_summary
+from gridopt.verify import bill, replay
 from tests.support.districts import Device, Sketch, energy_price, hours, node, peak_price
 
 District = Callable[..., Inputs]
@@ -128,7 +130,12 @@ def test_a_damaged_summary_is_no_traceback(kept: Callable[[Inputs], Path], distr
 
 def test_the_command_hands_the_time_limit_on(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[float] = []
-    monkeypatch.setattr(job, "explain", lambda folder, tell, limit: heard.append(limit) or {})
+
+    def listen(folder: Path, tell: Any, limit: float) -> dict[str, Any]:
+        heard.append(limit)
+        return {}
+
+    monkeypatch.setattr(job, "explain", listen)
     monkeypatch.setattr(job, "words", lambda doc: "said")
     for given in ([], ["--time-limit", "3"]):
         assert CliRunner().invoke(command, ["plan", *given]).output == "said\n"
@@ -181,7 +188,7 @@ def difference(eur: float = 0.0, uncertain: float = 0.0, outcome: str = "solved"
     units = {{"m3": "m³"}.get(unit, unit): amount for unit, amount in short.items()}
     return {
         "eur": eur if solved else None, "uncertain_eur": uncertain if solved else None,
-        "short": units, "outcome": outcome,
+        "penalty_eur": {}, "short": units, "outcome": outcome,
     }  # fmt: skip
 
 
@@ -221,6 +228,59 @@ def why(extra: dict[str, Any]) -> str:
 )
 def test_an_alternative_says_what_it_costs_and_how_surely(extra: dict[str, Any], words: str) -> None:
     assert why(extra).endswith(words)
+
+
+def with_penalties(d: dict[str, Any], **penalty_eur: float) -> dict[str, Any]:
+    return {**d, "penalty_eur": {f"rooms.{goal}": eur for goal, eur in penalty_eur.items()}}
+
+
+@pytest.mark.parametrize(
+    ("d", "alternative", "change_"),
+    [
+        (with_penalties(difference(128.66), discomfort=128.26),
+         "0.4 EUR more, and 128.26 more of discomfort at its price",
+         "+0.40 EUR, and 128.26 more of discomfort at its price"),
+        (with_penalties(difference(1.0, 0.01), discomfort=-2.0, shortfall=0.5),
+         "2.50 ± 0.01 EUR more, and 2.00 less of discomfort, 0.50 more of shortfall at their price",
+         "+2.50 ± 0.01 EUR, and 2.00 less of discomfort, 0.50 more of shortfall at their price"),
+        (with_penalties(difference(0.1, 0.3), discomfort=5.0),
+         "4.90 ± 0.3 EUR less, and 5.00 more of discomfort at its price (in all less than the proof can tell, 0.3 EUR)",
+         "-4.90 ± 0.3 EUR, and 5.00 more of discomfort at its price (in all less than the proof can tell, 0.3 EUR)"),
+        (with_penalties(difference(5.0), discomfort=5.0),
+         "the same money, and 5.00 more of discomfort at its price",
+         "+0.00 EUR, and 5.00 more of discomfort at its price"),
+    ],
+)  # fmt: skip
+def test_what_a_missed_goal_counts_is_no_money(d: dict[str, Any], alternative: str, change_: str) -> None:
+    assert why(d).endswith(f": {alternative}")
+    assert (
+        f"  PV output, 10 %: {change_} / -2.00 EUR" in said_of(would_change=[change(d, difference(-2.0))]).splitlines()
+    )
+
+
+@pytest.mark.parametrize("limit_kw", [0.0, 3.0])
+def test_penalties_of_other_plans_are_those_of_their_bills(district: District, limit_kw: float) -> None:
+    def soft(kw: float) -> Inputs:
+        inputs = district(import_max_kw=kw, energy_kwh=40.0)
+        T = inputs.axis.steps
+        limit = Commitment(
+            "building.import", (Flow(1.0, node="building"),), "energy", np.arange(T), np.full(T, limit_kw),
+            np.full(T, 0.2), np.zeros(T), "penalty", ("breach", "none"),
+        )  # fmt: skip
+        return dataclasses.replace(inputs, commitments=(*inputs.commitments, limit))
+
+    here, there = (solve(soft(kw)) for kw in (7.2, 6.5))
+    for solution in (here, there):
+        inputs, schedule = solution.assembly.inputs, solution.assembly.schedule(solution.x)
+        billed = bill(inputs, schedule.net_kw, replay(inputs, schedule))
+        found = job._penalties(solution)
+        assert found["building.import.breach"] > 1
+        assert sum(found.values()) == pytest.approx(billed.of("penalty"), abs=1e-6)
+        assert found["ev-session.shortfall"] == pytest.approx(billed.lines["ev-session.shortfall"].eur, abs=1e-6)
+    seen = job._Seen(lambda _: there)
+    seen(here.assembly.inputs)
+    (more,) = seen.penalties(job._penalties(here))
+    assert more["ev-session.shortfall"] > 1
 
 
 def change(up: dict[str, Any], down: dict[str, Any], name: str = "PV output", step: str = "10 %") -> dict[str, Any]:
