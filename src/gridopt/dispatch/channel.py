@@ -22,7 +22,7 @@ from gridopt.devices.schema import INSTALLER, LOCAL
 from gridopt.devices.site import SiteDevice
 from gridopt.dispatch import envelope, prove
 from gridopt.dispatch.clock import Clock, Moment
-from gridopt.dispatch.history import LEFT, REFRESHES, RELEASE, Once, Record
+from gridopt.dispatch.history import ADOPTED, LEFT, REFRESHES, RELEASE, Once, Record
 from gridopt.dispatch.prove import Meant, Readback, Status
 from gridopt.errors import DeviceError
 from gridopt.store.journal import Entry, Journal
@@ -383,7 +383,7 @@ class Channel:
         self.record.open = None
         if self.record.standing != order.value:
             self.journal.note(
-                moment.now, "adopted", self.site.name, command=self.name, value=order.value, plan=order.plan
+                moment.now, ADOPTED, self.site.name, command=self.name, value=order.value, plan=order.plan
             )
             self.record.stood(self.write, moment.now, order.value)
         self._stand(order.value, moment.at_s)

@@ -21,6 +21,8 @@ REFRESHES = "refreshes"
 """Note: so many refreshes that are about to be written, ahead of the first of them."""
 PLAN = "plan"
 """Note: a plan that is followed from now on."""
+ADOPTED = "adopted"
+"""Note: a value that the device held already, held from now on."""
 LEFT = "left"
 """Note: refreshed no more, so that its fail-safe takes the device back."""
 RELEASE = "release"
@@ -116,6 +118,10 @@ class History:
             self._intents[entry.seq] = entry
         elif entry.kind == REFRESHES and entry.device is not None:
             self.of(entry.device, str(entry.body["command"])).wrote(entry.time, int(entry.body["requests"]))
+        elif entry.kind == ADOPTED and entry.device is not None:
+            key = entry.device, str(entry.body["command"])
+            if key in self._writes:
+                self.of(*key).stood(self._writes[key], entry.time, float(entry.body["value"]))
         elif entry.kind == LEFT and entry.device is not None:
             write = self._writes.get((entry.device, str(entry.body["command"])))
             if write is not None and write.fail_safe.kind != "none":

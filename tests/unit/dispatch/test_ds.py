@@ -29,6 +29,7 @@ from gridopt.dispatch.hold import STUCK_S, Holder, Keep, Meter, Network, exit_co
 from gridopt.dispatch.plan import hash_refusal
 from gridopt.dispatch.prove import Status
 from gridopt.errors import DataError, DeviceError, SiteError
+from gridopt.store.journal import Journal
 from tests.support.bench import BATTERY, CHARGER, METER, NOON, PUMP, SUN, Bench, Time, a_plan, bench, turns
 
 BAT = ("bat", "power")
@@ -768,6 +769,23 @@ def test_ds25_what_a_crashed_run_left_is_released_where_no_plan_holds(tmp_path: 
     b = bench(tmp_path)
     hold(b, {BAT: [5.0] * 8})
     b.restart()
+    hold(b, {BAT: [5.0]}, start=NOON - timedelta(days=1))
+    assert fallen_back(b)
+    assert status(b) is Status.RELEASED
+
+
+def test_ds25_a_value_that_was_adopted_is_given_back_after_a_restart_too(tmp_path: Path) -> None:
+    b = bench(tmp_path)
+    hold(b, {BAT: [5.0]}, 3)
+    b.journal.close()
+    (tmp_path / "journal.sqlite").unlink()
+    b.journal = Journal.open(tmp_path / "journal.sqlite")  # of the first run nothing is known any more
+    b.restart()
+    hold(b, {BAT: [5.0]}, 3)
+    assert b.kinds("adopted")
+    assert not b.kinds("intent")
+    b.restart()
+    assert b.channel("bat").record.standing == 5.0
     hold(b, {BAT: [5.0]}, start=NOON - timedelta(days=1))
     assert fallen_back(b)
     assert status(b) is Status.RELEASED
