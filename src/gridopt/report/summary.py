@@ -202,13 +202,14 @@ def _saving(s: Mapping[str, Any], inputs: Inputs) -> Text:
         words = f"The plan costs {-saved:.2f} EUR more than running by rule"
     text = Text().append(words, style=GOOD if saved > -0.005 and not by_plan else WARN)
     text.append(_once_a_month(saved, s, inputs))
-    if any(None in periods for periods in rule.get("peaks_kw", {}).values()):
-        text.append("; what of the month's peak it saves is left out, for the run before does not tell its own by rule")
     if by_rule:
         text.append(f", {'although' if saved >= 0.005 else 'but'} that {' and '.join(by_rule)}")
     if by_plan:
         text.append(f"{'; the plan' if by_rule else ', but'} {' and '.join(by_plan)}")
-    return text.append(".")
+    text.append(".")
+    if any(None in periods for periods in rule.get("peaks_kw", {}).values()):
+        text.append(" What it saves once a month is left out: the run before does not say what peak it had by rule.")
+    return text
 
 
 def _once_a_month(saved: float, s: Mapping[str, Any], inputs: Inputs) -> str:

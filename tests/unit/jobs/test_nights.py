@@ -360,5 +360,5 @@ def test_a_run_that_does_not_tell_its_peak_by_rule_claims_none(night: Night, tmp
     assert two.summary["baseline"]["peaks_kw"] == {"month": [None]}
     out = io.StringIO()
     show(Console(file=out, width=200), two.run, two.inputs)
-    assert "what of the month's peak it saves is left out" in out.getvalue()
+    assert "What it saves once a month is left out" in out.getvalue()
     assert night(HOUSE, 18, continued=17).summary["baseline"]["peaks_kw"] == {"month": [None]}
