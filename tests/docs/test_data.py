@@ -14,7 +14,7 @@ from gridopt.intake.batch import Deed
 from gridopt.intake.kinds import KINDS
 from gridopt.jobs.collect import KNOWN
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs/data.md").read_text(encoding="utf-8")
 (MAPPING,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
 
 

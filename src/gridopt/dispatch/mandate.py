@@ -64,7 +64,8 @@ MESSAGES = SITE_MESSAGES | {
     "no-signature": "the mandate is not signed: {name} is missing; `gridopt mandate sign` makes it",
     "bad-signature": "the signature in {name} is not {approver}'s over this mandate and these devices: one of them was "
     "changed after it was signed; have it signed again",
-    "no-approver": "{where}: {value} is not an approver of the site{hint}",
+    "no-approver": "{where}: {value} is not an approver of the site{hint}; name one in its devices.toml: "
+    '[approver.{value}] with public_key = "…", which `gridopt mandate key` prints',
     "same-person": "{where}: planner and approver are both {value}, or have one key: two persons are needed",
     "too-long": "{where}: until lies more than a year after from; a mandate ends",
     "not-allowed": "{where}: the site does not let {device} take {command}; allow it there first",
@@ -167,7 +168,7 @@ def load(path: Path, site: Site) -> Mandate:
 
 def _check_head(head: Head, site: Site, at: Any, report: MandateReport) -> None:
     if head.approver not in site.approvers:
-        hint = did_you_mean(head.approver, site.approvers, "there are") or "; name one there under [approver.NAME]"
+        hint = did_you_mean(head.approver, site.approvers, "there are")
         report.add(at("approver"), "no-approver", where="mandate", value=head.approver, hint=hint)
     if head.planner is not None and _is_same(head.planner, head.approver, site):
         report.add(at("planner"), "same-person", where="mandate", value=head.approver)

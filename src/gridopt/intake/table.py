@@ -203,6 +203,15 @@ def read(content: bytes, name: str, mapping: Mapping) -> Batch:
     return Batch(series, findings=merged([*found.findings, *findings]))
 
 
+def _refuse_no_numbers(column: str, text: Any, head: Head) -> None:
+    """Raises Unreadable for a column in which nothing is a number, with what would mend it."""
+    _, other = numbers(text, not head.decimal_comma)
+    mend = ""
+    if other < len(text):
+        mend = f"; write decimal_comma = {'false' if head.decimal_comma else 'true'} in the mapping"
+    raise Unreadable(f"no cell of {column} holds a number, such as {str(text[0].as_py())!r}{mend}")
+
+
 def _series(mapping: Mapping, utc: Instants, texts: dict[str, Any], source: str) -> tuple[list[Series], list[Finding]]:
     """Series of columns that share their rows, and what was found in those."""
     head = mapping.head
@@ -210,6 +219,8 @@ def _series(mapping: Mapping, utc: Instants, texts: dict[str, Any], source: str)
     values: dict[str, Floats] = {}
     for column, text in texts.items():
         values[column], wrong = numbers(text, head.decimal_comma)
+        if wrong and wrong == len(text):
+            _refuse_no_numbers(column, text, head)
         findings += no_numbers(column, wrong)
     start, columns, more = ordered(utc, *values.values())
     findings += more
@@ -246,7 +257,10 @@ def _times(found: Sheet, head: Head, names: Any) -> tuple[Instants, list[Finding
     if lost:
         findings = [*findings, Finding(Deed.REFUSED, "no-time", "rows without a time that can be read", lost)]
     if lost == found.rows and lost:
-        raise Unreadable(f"no time in {listed(head.time)} can be read; say how it is written with form")
+        raise Unreadable(
+            f"no time in {listed(head.time)} can be read; say how it is written with form, such as "
+            'form = "%d/%m/%Y %H:%M" for 16/03/2026 07:30'
+        )
     return utc, findings
 
 

@@ -39,7 +39,7 @@ def make(store: SeriesStore, quantity: str, sources: Sequence[str], now: datetim
     Raises DataError where nothing was, or where a series is not of intervals that fill an hour.
     """
     rows = store.read(quantity, now - LOOK_BACK, now + timedelta(days=DAYS + 1), sources or None, known_by=now)
-    if not len(rows):
+    if np.isnan(rows.value).all():
         named = f" of {', '.join(sources)}" if sources else ""
         raise DataError("the store holds no {quantity}{named} known by {now}", quantity=quantity, named=named, now=now)
     return [_one(rows, str(source), now, zone) for source in dict.fromkeys(rows.source)]

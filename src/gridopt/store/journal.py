@@ -75,30 +75,37 @@ class Journal:
     @classmethod
     def open(cls, path: Path) -> Journal:
         """The journal at ``path``, made if there is none. Raises DataError where it is damaged or not to be written."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            _check_format(path, db, new=True)
-            db.executescript(SCHEMA)
-        except (*BROKEN, OSError) as error:
-            raise DataError(UNWRITABLE, file=str(path), why=str(error)) from error
-        journal = cls(path, db)
-        journal._check_end()
-        return journal
+        with contextlib.ExitStack() as undo:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
+                undo.callback(db.close)
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                _check_format(path, db, new=True)
+                db.executescript(SCHEMA)
+            except (*BROKEN, OSError) as error:
+                raise DataError(UNWRITABLE, file=str(path), why=str(error)) from error
+            journal = cls(path, db)
+            journal._check_end()
+            undo.pop_all()
+            return journal
 
     @classmethod
     def read(cls, path: Path) -> Journal:
         """The journal at ``path``, for reading alone. Raises DataError where there is none."""
         if not path.is_file():
             raise DataError("there is no journal {file}; it begins with the first plan that is pushed", file=str(path))
-        try:
-            db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_S, isolation_level=None)
-            _check_format(path, db, new=False)
-        except BROKEN as error:
-            raise DataError(DAMAGED, file=str(path), why=str(error)) from error
-        return cls(path, db)
+        with contextlib.ExitStack() as undo:
+            try:
+                uri = f"{path.resolve().as_uri()}?mode=ro"
+                db = sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None)
+                undo.callback(db.close)
+                _check_format(path, db, new=False)
+            except BROKEN as error:
+                raise DataError(DAMAGED, file=str(path), why=str(error)) from error
+            undo.pop_all()
+            return cls(path, db)
 
     def close(self) -> None:
         self._db.close()

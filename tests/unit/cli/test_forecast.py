@@ -49,13 +49,13 @@ def test_it_is_told(cli: Call, store: str) -> None:
     assert "the reference: no other method was clearly better" in result.stdout
 
 
-def test_what_is_known_of_nothing_is_null(cli: Call, tmp_path: Path) -> None:
+def test_nothing_is_forecast_from_nothing(cli: Call, tmp_path: Path) -> None:
     store, hours = SeriesStore.open(tmp_path), np.arange(48) * 3_600_000_000
     known = np.full(48, 48 * 3_600_000_000)
     store.add(Rows("power_kw", ["m"] * 48, hours, np.full(48, 3600), np.full(48, np.nan), ["missing"] * 48, known))
     result = cli("forecast", "power_kw", "--store", str(tmp_path), "--at", "1970-01-03T12:00Z", "--json")
-    assert result.exit_code == 0
-    assert set(json.loads(result.stdout)["made"][0]["quantiles"]["p50"]) == {None}
+    assert result.exit_code == 11
+    assert "the store holds no power_kw known by" in json.loads(result.stdout)["error"]["message"]
 
 
 @pytest.mark.parametrize(("step_s", "told"), [(0, "values of an instant"), (86_400, "86400 s"), (420, "420 s")])

@@ -135,6 +135,11 @@ def test_a_long_table_such_as_a_home_writes(tmp_path: Path) -> None:
     assert codes(found) == {"missing": 1, "no-rows": 1}
 
 
+def test_a_column_without_any_number_is_refused_with_its_mend(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="no cell of w holds a number, such as '120,00'; write decimal_comma = true"):
+        batch(tmp_path, PLAIN, "t;w\n2026-01-15T00:00Z;120,00\n2026-01-15T01:00Z;99,50\n")
+
+
 def test_rows_without_a_time_are_refused_and_counted(tmp_path: Path) -> None:
     found = batch(tmp_path, PLAIN, "t,w\n2026-01-15T00:00Z,1\nyesterday,2\n2026-02-31T00:00Z,3\n2026-01-15T01:00,4\n")
     assert len(found.series[0].time) == 1
