@@ -32,8 +32,6 @@ SCENARIOS = ("haute-deule", "two-roofs")
 FOLDER, JOURNAL = "plan", "journal.sqlite"
 PACE_S = 90.0
 """Time between two turns of the day, in which every device is refreshed and every limit watched."""
-BEGINS_WITH = {("soc_kwh", ""): "soc_start", ("temperature_c", "°C"): "temperature_start_c"}
-"""(state that a device shows, unit of the point that shows it) → the asset's parameter that says where it starts."""
 Tell = Callable[[str], None]
 
 
@@ -227,7 +225,9 @@ async def _read(site: Site, devices: Mapping[str, Device]) -> list[Shown]:
 
 def _sets(read: Iterable[Shown]) -> list[str]:
     """Where the plan starts: as the devices say, instead of as the scenario does."""
-    starts = [(s, BEGINS_WITH.get((s.quantity, s.unit))) for s in read]
+    from gridopt.jobs.field import STARTS
+
+    starts = [(s, STARTS.get((s.quantity, s.unit))) for s in read]
     return [f"asset.{s.asset}.{parameter}={s.value!r}" for s, parameter in starts if parameter is not None]
 
 
